@@ -1,0 +1,92 @@
+/** How a refusal is classed; decides the HTTP status. The `code` says exactly which refusal it is. */
+export type ErrorKind =
+  'invalid' | 'unauthenticated' | 'forbidden' | 'not_found' | 'conflict' | 'quota' | 'unavailable';
+
+/** Every code that a caller can meet. Part of the API: add, never rename. */
+export const errorCodes = [
+  // invalid
+  'invalid_input',
+  'invalid_id',
+  'invalid_cursor',
+  'invalid_duration',
+  'invalid_reason',
+  'invalid_start',
+  'invalid_login_name',
+  'reserved_login_name',
+  'unknown_region',
+  'unknown_partition',
+  'method_not_allowed',
+  'mode_not_supported',
+  'profile_not_allowed',
+  'policy_too_large',
+  // unauthenticated
+  'token_missing',
+  'token_invalid',
+  'token_expired',
+  // forbidden
+  'policy_denied',
+  'own_request',
+  'not_your_grant',
+  // not_found
+  'route_not_found',
+  'target_not_found',
+  'profile_not_found',
+  'request_not_found',
+  'grant_not_found',
+  // conflict
+  'name_taken',
+  'target_in_use',
+  'profile_in_use',
+  'request_not_pending',
+  'already_voted',
+  'grant_not_active',
+  'grant_closed',
+  'grant_not_started',
+  'idempotency_mismatch',
+  'plan_changed',
+  'concurrent_change',
+  // quota
+  'too_many_requests',
+  'payload_too_large',
+  // unavailable
+  'target_unreachable',
+  'target_untrusted',
+  'target_not_ready',
+  'target_refused',
+  'aws_unavailable',
+  'aws_denied',
+  'identity_provider_unavailable',
+  'state_unavailable',
+  'internal',
+] as const;
+export type ErrorCode = (typeof errorCodes)[number];
+
+/** One field that was wrong, by its path in the input. */
+export interface FieldProblem {
+  field: string;
+  message: string;
+}
+
+/**
+ * The only way a service refuses. The message and advice reach the caller, so neither may hold a secret.
+ * @param advice one sentence a person can act on
+ */
+export class DomainError extends Error {
+  override readonly name = 'DomainError';
+  readonly fields: readonly FieldProblem[];
+
+  constructor(
+    readonly kind: ErrorKind,
+    readonly code: ErrorCode,
+    message: string,
+    readonly advice?: string,
+    options: { cause?: unknown; fields?: readonly FieldProblem[]; retryAfterSeconds?: number } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.fields = options.fields ?? [];
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+
+  /** Seconds after which the same call may succeed, when that is known. */
+  readonly retryAfterSeconds: number | undefined;
+}
