@@ -1,0 +1,41 @@
+/** A person as a verified token describes him. Nothing here was checked against our own rows yet. */
+export interface VerifiedPerson {
+  readonly issuer: string;
+  readonly subject: string;
+  /** What people call this person: the token's e-mail, preferred user name or name, else the subject. */
+  readonly name: string;
+  readonly email?: string;
+  readonly preferredUsername?: string;
+  readonly groups: readonly string[];
+  /** When the person last proved who he is (`auth_time`). */
+  readonly authenticatedAt?: Date;
+  readonly acr?: string;
+  readonly amr?: readonly string[];
+}
+
+/** Signature algorithms that a token may use. No HMAC and no `none`: a public key must never verify as a shared secret. */
+export const tokenAlgorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+export type TokenAlgorithm = (typeof tokenAlgorithms)[number];
+
+export interface TokenVerifierConfig {
+  /** Exactly as in the token and in the provider's discovery document. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** Defaults to all of `tokenAlgorithms`. */
+  readonly algorithms?: readonly TokenAlgorithm[];
+  /** Defaults to 30. */
+  readonly clockToleranceSeconds?: number;
+  /** Path of the groups in the claims, dots for nesting; defaults to `groups`. */
+  readonly groupsClaim?: string;
+}

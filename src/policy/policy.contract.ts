@@ -1,0 +1,125 @@
+import type { PersonActor, SystemActor } from '../platform/actor.js';
+
+/** Where a target stands in the life of software. The same words as `Usher::Environment` in `schema.cedarschema`. */
+export const environments = ['prod', 'staging', 'test', 'dev'] as const;
+export type Environment = (typeof environments)[number];
+
+/** Which rows a list may show: those about me, those of targets my groups own, or all. */
+export const scopes = ['own', 'owned', 'all'] as const;
+export type Scope = (typeof scopes)[number];
+
+/** What policy knows of a target. The app builds it from the row. */
+export interface TargetFacts {
+  readonly id: string;
+  readonly environment: Environment;
+  /** The group whose members own this target. */
+  readonly ownerGroup: string;
+  readonly enabled: boolean;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+export interface ProfileFacts {
+  readonly id: string;
+  readonly target: TargetFacts;
+  readonly readOnly: boolean;
+  /** How many people must agree, at the least; `@approvals` in a policy may raise it. */
+  readonly approvalsNeeded: number;
+  readonly maxMinutes: number;
+}
+
+export interface RequestFacts {
+  readonly id: string;
+  readonly requesterId: string;
+  readonly profile: ProfileFacts;
+  /** Ids of the people who already agreed. */
+  readonly approverIds: readonly string[];
+}
+
+export interface GrantFacts {
+  readonly id: string;
+  readonly holderId: string;
+  readonly profile: ProfileFacts;
+  /** The grant gives access right now: active, and not being closed. */
+  readonly live: boolean;
+  readonly expiresAt: Date;
+}
+
+/** What is asked for, beside the profile. The time is added by PolicyService. */
+export interface AccessContext {
+  readonly durationMinutes: number;
+  readonly method: 'iam' | 'password';
+  readonly mode: 'session' | 'attached';
+  readonly hasTicket: boolean;
+}
+
+/** What each kind of action is asked about. */
+export interface ResourceByKind {
+  profile: ProfileFacts;
+  request: RequestFacts;
+  grant: GrantFacts;
+  records: Scope;
+  system: undefined;
+}
+export type ResourceKind = keyof ResourceByKind;
+
+/** Every action there is, with the kind of thing it is done to. Must agree with `schema.cedarschema` (tested). */
+export const actionKinds = {
+  request: 'profile',
+  skipApproval: 'profile',
+  approve: 'request',
+  deny: 'request',
+  cancel: 'request',
+  revoke: 'grant',
+  mintToken: 'grant',
+  viewRequests: 'records',
+  viewGrants: 'records',
+  viewConnections: 'records',
+  viewAudit: 'records',
+  viewTargets: 'system',
+  administerTargets: 'system',
+  viewTrust: 'system',
+  viewMetrics: 'system',
+} as const satisfies Record<string, ResourceKind>;
+export type Action = keyof typeof actionKinds;
+export const actions = Object.keys(actionKinds) as readonly Action[];
+
+export type ActionOf<K extends ResourceKind> = { [A in Action]: (typeof actionKinds)[A] extends K ? A : never }[Action];
+/** Actions whose lists are narrowed by scope: ask `visible`. */
+export type RecordsAction = ActionOf<'records'>;
+
+/** What follows the action in a question: `(profile, context)`, `(request)`, `(grant)`, `(scope)` or nothing. */
+export type About<A extends Action> = (typeof actionKinds)[A] extends 'profile'
+  ? [resource: ProfileFacts, context: AccessContext]
+  : (typeof actionKinds)[A] extends 'system'
+    ? []
+    : [resource: ResourceByKind[(typeof actionKinds)[A]]];
+
+/** The person that policy is asked about. */
+export interface PolicyPerson {
+  readonly id: string;
+  readonly groups: readonly string[];
+  /** A locked person may do nothing. Required, so that nobody forgets to look. */
+  readonly locked: boolean;
+}
+export type PolicyActor = (PersonActor & { readonly locked: boolean }) | SystemActor;
+
+export interface Decision {
+  readonly allowed: boolean;
+  /** Ids of every permit that allowed, or every forbid that refused, sorted; empty when nothing permits. */
+  readonly policies: readonly string[];
+  /** What the person can do about a refusal, one sentence for each forbid. */
+  readonly advice: readonly string[];
+  /** The highest `@approvals` of the permits that allowed; 0 when none says. The profile's number is the floor: see `approvalsNeeded`. */
+  readonly approvals: number;
+  /** Faults met while deciding, for the log. Any fault denies. */
+  readonly errors: readonly string[];
+}
+
+/**
+ * How many people must agree before access opens.
+ * A number raised by policy is never skipped; without leave to skip it is one at the least, whatever the profile says.
+ */
+export function approvalsNeeded(profile: ProfileFacts, request: Decision, skip: Decision): number {
+  if (request.approvals > 0) return Math.max(request.approvals, profile.approvalsNeeded);
+  return skip.allowed ? 0 : Math.max(1, profile.approvalsNeeded);
+}
