@@ -1,0 +1,20 @@
+/** Injection token of {@link AwsConfig}; the application provides it, see `AwsModule.configure`. */
+export const AWS_CONFIG = Symbol('AWS_CONFIG');
+
+/** How Usher reaches AWS. Credentials are not here: they come from the SDK's default provider chain. */
+export interface AwsConfig {
+  /** One address for every AWS API, for a stand-in or a VPC endpoint. Undefined: AWS' own endpoints. */
+  readonly endpointUrl?: string | undefined;
+  /** Attempts per call, the first included. Default 5. */
+  readonly maxAttempts?: number | undefined;
+  /** Milliseconds for one attempt; connecting may take a third of it. Default 10,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Name (with path, without leading slash) of the role assumed in a target's account to sign login tokens. */
+  readonly connectRoleName: string;
+  /** External id that the connect roles' trust policies ask for. */
+  readonly externalId?: string | undefined;
+  /** The only directory `file:` secret references may point into. Undefined: such references are refused. */
+  readonly secretsDirectory?: string | undefined;
+  /** Reads one environment variable; `platform` supplies it. Undefined: `env:` references are refused. */
+  readonly env?: ((name: string) => string | undefined) | undefined;
+}
