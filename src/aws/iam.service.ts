@@ -1,23 +1,11 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import {
-  DeleteRolePolicyCommand,
-  DeleteUserPolicyCommand,
-  GetAccountSummaryCommand,
-  GetRoleCommand,
-  GetRolePolicyCommand,
-  GetUserCommand,
-  GetUserPolicyCommand,
-  IAMClient,
-  ListRolePoliciesCommand,
-  ListUserPoliciesCommand,
-  PutRolePolicyCommand,
-  PutUserPolicyCommand,
-} from '@aws-sdk/client-iam';
+import { GetAccountSummaryCommand, IAMClient } from '@aws-sdk/client-iam';
 import { DomainError } from '../platform/errors.js';
-import { askAws, awsFault, isNoSuchEntity } from './aws-fault.js';
+import { askAws, awsFault, type AwsCall, isNoSuchEntity } from './aws-fault.js';
 import { RegionalClients } from './clients.js';
 import { AWS_CONFIG, type AwsConfig } from './config.js';
 import { countedLength, type PolicyDocument } from './connect-policy.js';
+import { type InlinePolicies, inlinePolicies } from './inline-policies.js';
 import { iamRegion, parsePrincipal, type Principal } from './principal.js';
 
 /** Every inline policy of Usher's starts so; no other is ever written or deleted. */
@@ -33,6 +21,7 @@ export interface PolicyRoom {
 }
 
 export interface ScopedPolicy {
+  /** A user or role, with its path. */
   readonly principalArn: string;
   /** Starts with `usher-`, at most 128 of `[\w+=,.@-]`. */
   readonly policyName: string;
@@ -40,7 +29,7 @@ export interface ScopedPolicy {
 
 /**
  * Attached mode: one scoped inline policy per grant on a person's IAM user or role. Uses Usher's own credentials, so the
- * principal must be in Usher's own account; a principal of the same name there is told from it by its ARN.
+ * principal must be in Usher's own account; one of the same name in another account is told apart by its ARN.
  * IAM is eventually consistent: seconds to a minute until a change is felt.
  */
 @Injectable()
@@ -59,29 +48,22 @@ export class IamService implements OnApplicationShutdown {
     refusePolicyName(put.policyName);
     await this.fits(put);
     const principal = parsePrincipal(put.principalArn);
-    const PolicyDocument = JSON.stringify(put.document);
-    const PolicyName = put.policyName;
-    await this.#ask(principal, 'Put', 'Policy', async (client) => {
-      await (principal.kind === 'user'
-        ? client.send(new PutUserPolicyCommand({ UserName: principal.name, PolicyName, PolicyDocument }))
-        : client.send(new PutRolePolicyCommand({ RoleName: principal.name, PolicyName, PolicyDocument })));
-    });
+    const document = JSON.stringify(put.document);
+    await askAws(call(principal, 'Put{}Policy'), () => this.#policies(principal).put(put.policyName, document));
   }
 
   /** Takes the policy off. A policy or principal that is not there is done. */
   async deleteScopedPolicy(remove: ScopedPolicy): Promise<void> {
     refusePolicyName(remove.policyName);
     const principal = parsePrincipal(remove.principalArn);
-    const PolicyName = remove.policyName;
+    const policies = this.#policies(principal);
     try {
-      await this.#verify(principal);
-      await this.#client(principal).send(
-        principal.kind === 'user'
-          ? new DeleteUserPolicyCommand({ UserName: principal.name, PolicyName })
-          : new DeleteRolePolicyCommand({ RoleName: principal.name, PolicyName }),
-      );
+      const found = await policies.arn();
+      // Another path is the same user or role, moved since the policy was put on it. Another account is a stranger.
+      if (found?.split(':')[4] !== principal.accountId) throw stranger(principal);
+      await policies.remove(remove.policyName);
     } catch (thrown) {
-      if (!isNoSuchEntity(thrown)) throw awsFault(thrown, call(principal, 'Delete', 'Policy'));
+      if (!isNoSuchEntity(thrown)) throw awsFault(thrown, call(principal, 'Delete{}Policy'));
     }
   }
 
@@ -96,51 +78,33 @@ export class IamService implements OnApplicationShutdown {
     readonly policyName?: string | undefined;
   }): Promise<PolicyRoom> {
     const principal = parsePrincipal(ask.principalArn);
-    await this.#ask(principal, 'Get', '', () => this.#verify(principal));
-    const [quota, names] = await Promise.all([this.#quota(principal), this.#policyNames(principal)]);
+    const policies = await this.#verified(principal);
+    const [quota, names] = await Promise.all([this.#quota(principal), allNames(principal, policies)]);
     const others = names.filter((name) => name !== ask.policyName);
     let used = 0;
-    for (const name of others) used += countedLength(await this.#document(principal, name));
+    for (const name of others) used += await sizeOf(principal, policies, name);
     const needed = countedLength(JSON.stringify(ask.document));
-    if (used + needed <= quota) return { quota, used, needed };
-    throw new DomainError(
-      'invalid',
-      'policy_too_large',
-      `The policy needs ${needed} characters, but ${ask.principalArn} has ${Math.max(0, quota - used)} of ${quota} left (${others.length} inline policies use ${used}).`,
-      principal.kind === 'user'
-        ? 'End a grant, remove inline policies of the user, name an IAM role (10,240 characters) or ask for session mode.'
-        : 'End a grant, remove inline policies of the role, or ask for session mode.',
-    );
+    if (used + needed > quota) throw tooLarge(principal, { quota, used, needed }, others.length);
+    return { quota, used, needed };
   }
 
   /** Names of Usher's own inline policies on the principal, sorted; other policies are left out. */
   async listScopedPolicies(principalArn: string): Promise<string[]> {
     const principal = parsePrincipal(principalArn);
-    await this.#ask(principal, 'Get', '', () => this.#verify(principal));
-    return (await this.#policyNames(principal)).filter((name) => name.startsWith(SCOPED_POLICY_PREFIX)).sort();
+    const names = await allNames(principal, await this.#verified(principal));
+    return names.filter((name) => name.startsWith(SCOPED_POLICY_PREFIX)).sort();
   }
 
   onApplicationShutdown(): void {
     this.#clients.forEach((client) => client.destroy());
   }
 
-  /**
-   * IAM's calls take a bare name, so the ARN is compared: the same name in Usher's account may be somebody else.
-   * Throws NoSuchEntity of the SDK as it is.
-   */
-  async #verify(principal: Principal): Promise<void> {
-    const client = this.#client(principal);
-    const found =
-      principal.kind === 'user'
-        ? (await client.send(new GetUserCommand({ UserName: principal.name }))).User?.Arn
-        : (await client.send(new GetRoleCommand({ RoleName: principal.name }))).Role?.Arn;
-    if (found === principal.arn) return;
-    throw new DomainError(
-      'invalid',
-      'invalid_input',
-      `${principal.arn} is not the ${principal.kind} of that name in the account of Usher's own credentials.`,
-      'Check account id and path of the ARN; for principals of other accounts ask for session mode.',
-    );
+  /** IAM's calls take a bare name, so the ARN is compared: the same name in Usher's own account may be somebody else. */
+  async #verified(principal: Principal): Promise<InlinePolicies> {
+    const policies = this.#policies(principal);
+    const found = await askAws(call(principal, 'Get{}'), () => policies.arn());
+    if (found !== principal.arn) throw stranger(principal);
+    return policies;
   }
 
   async #quota(principal: Principal): Promise<number> {
@@ -152,44 +116,60 @@ export class IamService implements OnApplicationShutdown {
     return principal.kind === 'user' ? (map['UserPolicySizeQuota'] ?? 2_048) : (map['RolePolicySizeQuota'] ?? 10_240);
   }
 
-  async #policyNames(principal: Principal): Promise<string[]> {
-    const names: string[] = [];
-    let Marker: string | undefined;
-    do {
-      const page = await this.#ask(principal, 'List', 'Policies', (client) =>
-        principal.kind === 'user'
-          ? client.send(new ListUserPoliciesCommand({ UserName: principal.name, Marker }))
-          : client.send(new ListRolePoliciesCommand({ RoleName: principal.name, Marker })),
-      );
-      names.push(...(page.PolicyNames ?? []));
-      Marker = page.IsTruncated ? page.Marker : undefined;
-    } while (Marker !== undefined);
-    return names;
-  }
-
-  /** The document as JSON; IAM answers it percent-encoded (RFC 3986). */
-  async #document(principal: Principal, PolicyName: string): Promise<string> {
-    const answer = await this.#ask(principal, 'Get', 'Policy', (client) =>
-      principal.kind === 'user'
-        ? client.send(new GetUserPolicyCommand({ UserName: principal.name, PolicyName }))
-        : client.send(new GetRolePolicyCommand({ RoleName: principal.name, PolicyName })),
-    );
-    return decodeURIComponent(answer.PolicyDocument ?? '');
+  #policies(principal: Principal): InlinePolicies {
+    return inlinePolicies(this.#client(principal), principal);
   }
 
   #client(principal: Principal): IAMClient {
     return this.#clients.in(iamRegion(principal.partition));
   }
-
-  async #ask<T>(principal: Principal, verb: string, noun: string, send: (client: IAMClient) => Promise<T>): Promise<T> {
-    return await askAws(call(principal, verb, noun), () => send(this.#client(principal)));
-  }
 }
 
-const call = (principal: Principal, verb: string, noun: string) => ({
-  action: `iam:${verb}${principal.kind === 'user' ? 'User' : 'Role'}${noun}`,
+/** @param name the IAM action with `{}` for User or Role */
+const call = (principal: Principal, name: string): AwsCall => ({
+  action: `iam:${name.replace('{}', principal.kind === 'user' ? 'User' : 'Role')}`,
   on: principal.arn,
 });
+
+const allNames = async (principal: Principal, policies: InlinePolicies): Promise<string[]> => {
+  const names: string[] = [];
+  let marker: string | undefined;
+  do {
+    const from = marker;
+    const page = await askAws(call(principal, 'List{}Policies'), () => policies.page(from));
+    names.push(...(page.PolicyNames ?? []));
+    marker = page.IsTruncated ? page.Marker : undefined;
+  } while (marker !== undefined);
+  return names;
+};
+
+/** Zero for a policy that went away between the listing and the reading. */
+const sizeOf = async (principal: Principal, policies: InlinePolicies, name: string): Promise<number> => {
+  try {
+    return countedLength(decodeURIComponent((await policies.encodedDocument(name)) ?? ''));
+  } catch (thrown) {
+    if (isNoSuchEntity(thrown)) return 0;
+    throw awsFault(thrown, call(principal, 'Get{}Policy'));
+  }
+};
+
+const tooLarge = ({ arn, kind }: Principal, { quota, used, needed }: PolicyRoom, others: number): DomainError =>
+  new DomainError(
+    'invalid',
+    'policy_too_large',
+    `The policy needs ${needed} characters, but ${arn} has ${Math.max(0, quota - used)} of ${quota} left: its ${others} other inline policies use ${used}.`,
+    kind === 'user'
+      ? 'End a grant, remove inline policies of the user, name an IAM role instead (its quota is five times as large), or ask for session mode.'
+      : 'End a grant, remove inline policies of the role, or ask for session mode.',
+  );
+
+const stranger = ({ arn, kind }: Principal): DomainError =>
+  new DomainError(
+    'invalid',
+    'invalid_input',
+    `${arn} is not the ${kind} of that name in the account of Usher's own credentials.`,
+    'Check account id and path of the ARN; for a principal of another account ask for session mode.',
+  );
 
 const refusePolicyName = (name: string): void => {
   if (POLICY_NAME.test(name)) return;
