@@ -12,6 +12,8 @@ export interface PersonActor {
   readonly issuer: string;
   readonly subject: string;
   readonly groups: readonly string[];
+  /** A locked person may do nothing; policy says so. */
+  readonly locked: boolean;
   /** Seconds since the person last proved who he is (`auth_time`), when the token says so. */
   readonly authenticatedAt: Date | undefined;
   /** Address the call came from. */

@@ -21,7 +21,7 @@ END $$;
 ---------------------------------------------------------------------------------------------------- words and numbers
 ALTER TABLE target
   ADD CONSTRAINT target_kind CHECK (kind IN ('rds-instance', 'aurora-cluster', 'rds-proxy')),
-  ADD CONSTRAINT target_environment CHECK (environment IN ('prod', 'staging', 'dev')),
+  ADD CONSTRAINT target_environment CHECK (environment IN ('prod', 'staging', 'test', 'dev')),
   ADD CONSTRAINT target_account CHECK (account_id ~ '^[0-9]{12}$'),
   ADD CONSTRAINT target_databases CHECK (cardinality(databases) > 0);
 ALTER TABLE endpoint

@@ -1,0 +1,87 @@
+import { Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
+import { Type } from 'class-transformer';
+import { ArgsType } from '@nestjs/graphql';
+
+export enum AuditOutcome {
+  success = 'success',
+  refused = 'refused',
+  failed = 'failed',
+}
+registerEnumType(AuditOutcome, { name: 'AuditOutcome' });
+
+/** One immutable line of the record: who did what to whose access, and what came of it. */
+@ObjectType()
+export class AuditEvent {
+  /** UUID version 7: sorts by time */
+  id: string;
+  at: Date;
+  /** person, system or nobody */
+  actorKind: string;
+  actorId: string | null;
+  actorName: string;
+  /** The person whose access it is about */
+  subjectId: string | null;
+  action: string;
+  outcome: AuditOutcome;
+  targetId: string | null;
+  requestId: string | null;
+  grantId: string | null;
+  /** Code of the refusal */
+  code: string | null;
+  /** What was decided, by which policies, with which effect; JSON */
+  details: string;
+  address: string | null;
+  correlationId: string;
+}
+
+@ObjectType()
+export class AuditEventPage {
+  items: AuditEvent[];
+  nextCursor: string | null;
+}
+
+/** Which lines to show, newest first. */
+@ArgsType()
+export class AuditQuery {
+  /** Id of a person: as actor or as subject */
+  @IsOptional()
+  @IsUUID()
+  person?: string;
+  @IsOptional()
+  @IsUUID()
+  target?: string;
+  @IsOptional()
+  @IsUUID()
+  grant?: string;
+  @IsOptional()
+  @IsUUID()
+  request?: string;
+  @IsOptional()
+  @Matches(/^[a-z]+(\.[a-zA-Z]+)*$/)
+  @MaxLength(64)
+  action?: string;
+  @IsOptional()
+  @IsEnum(AuditOutcome)
+  outcome?: AuditOutcome;
+  /** Not before */
+  @IsOptional()
+  @Type(() => Date)
+  @IsDate()
+  from?: Date;
+  /** Before */
+  @IsOptional()
+  @Type(() => Date)
+  @IsDate()
+  to?: Date;
+  @IsOptional()
+  @MaxLength(100)
+  cursor?: string;
+  @IsOptional()
+  @Type(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(200)
+  @Field(() => Int, { nullable: true })
+  limit?: number;
+}

@@ -1,0 +1,120 @@
+import { Injectable } from '@nestjs/common';
+import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
+import { v7 } from 'uuid';
+import type { Prisma } from '../generated/prisma/client.js';
+import type { AuditEvent as Row } from '../generated/prisma/client.js';
+import type { Actor } from '../platform/actor.js';
+import { currentCall } from '../platform/call.js';
+import { Clock } from '../platform/clock.js';
+import type { DomainError } from '../platform/errors.js';
+import { RefusalRecord } from '../platform/http/problem.filter.js';
+import { readPage, toPage } from '../platform/page.js';
+import { Database, type Tx } from '../platform/state/database.js';
+import type { AuditEvent, AuditEventPage, AuditOutcome, AuditQuery } from './audit.contract.js';
+import type { AuditEntry } from './events.js';
+
+/** Which lines somebody may see: all, those about himself, those of the targets named. */
+export interface AuditScope {
+  all: boolean;
+  personId: string;
+  targetIds: readonly string[];
+}
+
+/** The record. Append only: there is no method that changes a line, and the database would refuse it. */
+@Injectable()
+export class AuditService extends RefusalRecord {
+  constructor(
+    private readonly db: Database,
+    private readonly clock: Clock,
+    @InjectPinoLogger(AuditService.name) private readonly log: PinoLogger,
+  ) {
+    super();
+  }
+
+  /** Adds a line in the transaction of the change that it tells of: both are there, or neither. */
+  async append(tx: Tx, actor: Actor, entry: AuditEntry): Promise<void> {
+    await tx.auditEvent.create({ data: this.row(actor, entry) });
+  }
+
+  /** A line with the columns of `audit_event`, for hand-written SQL that writes it together with something else. */
+  row(actor: Actor, entry: AuditEntry): Prisma.AuditEventUncheckedCreateInput & { id: string } {
+    return {
+      id: v7(),
+      at: this.clock.now(),
+      actorKind: actor.kind,
+      actorId: actor.kind === 'person' ? actor.id : null,
+      actorName: actor.name,
+      subjectId: entry.subjectId ?? null,
+      action: entry.action,
+      outcome: entry.outcome ?? 'success',
+      targetId: entry.targetId ?? null,
+      requestId: entry.requestId ?? null,
+      grantId: entry.grantId ?? null,
+      code: entry.code ?? null,
+      details: (entry.details ?? {}) as Prisma.InputJsonObject,
+      address: actor.kind === 'person' ? (actor.address ?? null) : null,
+      correlationId: actor.correlationId,
+    };
+  }
+
+  async refused(error: DomainError): Promise<void> {
+    if (error.kind === 'invalid' || error.kind === 'not_found') return; // nothing was refused to anybody
+    const call = currentCall();
+    const { actor } = call ?? {};
+    const entry: AuditEntry = {
+      action: 'access.refused',
+      outcome: error.kind === 'unavailable' ? 'failed' : 'refused',
+      code: error.code,
+      ...call?.subject,
+      details: { asked: call?.action ?? 'to be known', message: error.message },
+    };
+    const nobody = { actorKind: 'nobody', actorId: null, actorName: 'nobody', address: call?.address ?? null };
+    const named: Actor = actor ?? { kind: 'system', name: 'nobody', correlationId: call?.correlationId ?? 'none' };
+    try {
+      await this.db.client.auditEvent.create({ data: { ...this.row(named, entry), ...(actor === undefined && nobody) } });
+    } catch (failure) {
+      this.log.error({ err: failure, code: error.code }, 'a refusal could not be put on record');
+    }
+  }
+
+  async search(query: AuditQuery, scope: AuditScope): Promise<AuditEventPage> {
+    const { before, take, limit } = readPage(query);
+    const mine: Prisma.AuditEventWhereInput = {
+      OR: [{ subjectId: scope.personId }, { actorId: scope.personId }, { targetId: { in: [...scope.targetIds] } }],
+    };
+    const rows = await this.db.client.auditEvent.findMany({
+      where: { AND: [scope.all ? {} : mine, filter(query), before === undefined ? {} : { id: { lt: before } }] },
+      orderBy: { id: 'desc' },
+      take,
+    });
+    return toPage(rows, limit, present);
+  }
+}
+
+const filter = (query: AuditQuery): Prisma.AuditEventWhereInput => ({
+  ...(query.person !== undefined && { OR: [{ subjectId: query.person }, { actorId: query.person }] }),
+  ...(query.target !== undefined && { targetId: query.target }),
+  ...(query.grant !== undefined && { grantId: query.grant }),
+  ...(query.request !== undefined && { requestId: query.request }),
+  ...(query.action !== undefined && { action: query.action }),
+  ...(query.outcome !== undefined && { outcome: query.outcome }),
+  ...((query.from ?? query.to) && { at: { ...(query.from && { gte: query.from }), ...(query.to && { lt: query.to }) } }),
+});
+
+const present = (row: Row): AuditEvent => ({
+  id: row.id,
+  at: row.at,
+  actorKind: row.actorKind,
+  actorId: row.actorId,
+  actorName: row.actorName,
+  subjectId: row.subjectId,
+  action: row.action,
+  outcome: row.outcome as AuditOutcome,
+  targetId: row.targetId,
+  requestId: row.requestId,
+  grantId: row.grantId,
+  code: row.code,
+  details: JSON.stringify(row.details),
+  address: row.address,
+  correlationId: row.correlationId,
+});

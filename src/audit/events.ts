@@ -1,0 +1,40 @@
+/** Everything that can be on record. Details hold facts and names, never a token, a password or a key. */
+export type AuditAction =
+  | 'person.firstSeen'
+  | 'target.create'
+  | 'target.update'
+  | 'target.delete'
+  | 'profile.create'
+  | 'profile.update'
+  | 'profile.delete'
+  | 'request.create'
+  | 'request.approve'
+  | 'request.deny'
+  | 'request.cancel'
+  | 'request.expire'
+  | 'grant.create'
+  | 'grant.opening'
+  | 'grant.active'
+  | 'grant.revoke'
+  | 'grant.closing'
+  | 'grant.closed'
+  | 'grant.failed'
+  | 'grant.fault'
+  | 'grant.fenced'
+  | 'grant.sessionsEnded'
+  | 'token.mint'
+  | 'connection.seen'
+  | 'connection.ended'
+  | 'access.refused';
+
+/** What a line says; actor, time and correlation id are added when it is appended. */
+export interface AuditEntry {
+  action: AuditAction;
+  outcome?: 'success' | 'refused' | 'failed';
+  subjectId?: string | undefined;
+  targetId?: string | undefined;
+  requestId?: string | undefined;
+  grantId?: string | undefined;
+  code?: string | undefined;
+  details?: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,39 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Actor } from './actor.js';
+
+/** What a call turned out to be about, for its log lines and for the audit of its refusal. */
+export interface CallSubject {
+  targetId?: string;
+  requestId?: string;
+  grantId?: string;
+  subjectId?: string;
+}
+
+/** A repeated mutation is recognised by these. */
+export interface IdempotentCall {
+  readonly actorId: string;
+  readonly key: string;
+  readonly fingerprint: string;
+}
+
+/** One call of the API from its first byte to its answer. Carries names, never rights: those are passed. */
+export interface Call {
+  readonly correlationId: string;
+  readonly address: string | undefined;
+  actor?: Actor;
+  /** The action that the route declared. */
+  action?: string;
+  subject: CallSubject;
+  idempotent?: IdempotentCall | undefined;
+}
+
+const storage = new AsyncLocalStorage<Call>();
+
+export const runCall = <T>(call: Call, run: () => T): T => storage.run(call, run);
+export const currentCall = (): Call | undefined => storage.getStore();
+
+/** Says what the current call is about, as soon as it is known; a later refusal is then audited with it. */
+export function concerning(subject: CallSubject): void {
+  const call = storage.getStore();
+  if (call) Object.assign(call.subject, subject);
+}

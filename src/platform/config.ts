@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+/** An operator's own bundles: by region, where the PEM (and PKCS7) stands and, for the broker itself, a file that holds it. */
+export type TrustOverrides = Readonly<Record<string, { pem: string; p7b?: string; file?: string }>>;
+
+/** Everything that can be configured, read once. `.env.example` lists the same names. */
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  /** Undefined: an embedded PostgreSQL in `stateDirectory`. */
+  readonly databaseUrl: string | undefined;
+  readonly databasePoolSize: number;
+  readonly stateDirectory: string;
+  readonly oidc: {
+    readonly issuer: string;
+    readonly audience: string;
+    readonly algorithms: readonly string[];
+    readonly clockToleranceSeconds: number;
+    readonly groupsClaim: string;
+  };
+  readonly aws: {
+    readonly endpointUrl: string | undefined;
+    readonly connectRoleName: string;
+    readonly externalId: string | undefined;
+    readonly secretsDirectory: string | undefined;
+  };
+  readonly policyFile: string | undefined;
+  readonly trustOverrides: TrustOverrides;
+  /** Minutes after which a request that nobody answered expires. */
+  readonly requestTtlMinutes: number;
+  /** Seconds between two looks at who is connected; 0 switches the sampler off. */
+  readonly sampleSeconds: number;
+  /** Jobs run in this process; false for a process that only answers the API. */
+  readonly jobs: boolean;
+  readonly graphiql: boolean;
+  readonly logLevel: string;
+}
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Injection token of {@link Settings}. */
+export const SETTINGS = Symbol('settings');
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const text = (env: Environment, name: string): string | undefined => {
+  const value = env[name]?.trim();
+  return value === '' ? undefined : value;
+};
+
+function required(env: Environment, name: string, why: string): string {
+  const value = text(env, name);
+  if (value === undefined) throw new ConfigError(`${name} is not set: ${why} (see .env.example)`);
+  return value;
+}
+
+function integer(env: Environment, name: string, fallback: number, min: number, max: number): number {
+  const value = text(env, name);
+  if (value === undefined) return fallback;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < min || number > max)
+    throw new ConfigError(`${name} must be a whole number from ${min} to ${max}`);
+  return number;
+}
+
+function flag(env: Environment, name: string, fallback: boolean): boolean {
+  const value = text(env, name);
+  if (value === undefined) return fallback;
+  if (value !== 'true' && value !== 'false') throw new ConfigError(`${name} must be true or false`);
+  return value === 'true';
+}
+
+function trustOverrides(env: Environment): TrustOverrides {
+  const file = text(env, 'USHER_TRUST_FILE');
+  if (file === undefined) return {};
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error('not an object');
+    for (const [region, bundle] of Object.entries(parsed as Record<string, unknown>)) {
+      const pem = (bundle as { pem?: unknown } | null)?.pem;
+      if (typeof pem !== 'string') throw new Error(`${region}.pem must be the URL of a PEM bundle`);
+    }
+    return parsed as TrustOverrides;
+  } catch (error) {
+    throw new ConfigError(`USHER_TRUST_FILE ${file} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/**
+ * Reads the settings out of an environment.
+ * @throws ConfigError naming the variable and what it must be
+ */
+export function readSettings(env: Environment): Settings {
+  return {
+    host: text(env, 'USHER_HOST') ?? '127.0.0.1',
+    port: integer(env, 'USHER_PORT', 3000, 0, 65535),
+    databaseUrl: text(env, 'DATABASE_URL'),
+    databasePoolSize: integer(env, 'USHER_DATABASE_POOL_SIZE', 20, 4, 500),
+    stateDirectory: resolve(text(env, 'USHER_STATE_DIR') ?? '.usher/state'),
+    oidc: {
+      issuer: required(env, 'OIDC_ISSUER', 'people sign in with the tokens of your OpenID Connect provider'),
+      audience: text(env, 'OIDC_AUDIENCE') ?? 'usher',
+      algorithms: (text(env, 'OIDC_ALGORITHMS') ?? 'RS256,ES256,EdDSA').split(',').map((name) => name.trim()),
+      clockToleranceSeconds: integer(env, 'OIDC_CLOCK_TOLERANCE_SECONDS', 30, 0, 300),
+      groupsClaim: text(env, 'OIDC_GROUPS_CLAIM') ?? 'groups',
+    },
+    aws: {
+      endpointUrl: text(env, 'AWS_ENDPOINT_URL'),
+      connectRoleName: text(env, 'USHER_CONNECT_ROLE') ?? 'usher-connect',
+      externalId: text(env, 'USHER_EXTERNAL_ID'),
+      secretsDirectory: text(env, 'USHER_SECRETS_DIR'),
+    },
+    policyFile: text(env, 'USHER_POLICY_FILE'),
+    trustOverrides: trustOverrides(env),
+    requestTtlMinutes: integer(env, 'USHER_REQUEST_TTL_MINUTES', 1440, 1, 43200),
+    sampleSeconds: integer(env, 'USHER_SAMPLE_SECONDS', 5, 0, 3600),
+    jobs: flag(env, 'USHER_JOBS', true),
+    graphiql: flag(env, 'USHER_GRAPHIQL', true),
+    logLevel: text(env, 'USHER_LOG_LEVEL') ?? 'info',
+  };
+}

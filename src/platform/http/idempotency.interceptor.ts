@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { Injectable, SetMetadata, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { GqlExecutionContext } from '@nestjs/graphql';
+import type { FastifyRequest } from 'fastify';
+import type { GraphQLResolveInfo } from 'graphql';
+import { catchError, defer, from, lastValueFrom, type Observable } from 'rxjs';
+import { currentCall, type Call } from '../call.js';
+import { DomainError } from '../errors.js';
+import { AlreadyAnswered, Database } from '../state/database.js';
+
+const NOT_REPLAYED = 'usher:not-replayed';
+/** The answer of this mutation is a secret and is never kept: the same key and body do it anew. */
+export const NotReplayed = (): MethodDecorator => SetMetadata(NOT_REPLAYED, true);
+
+const KEY_FORM = /^[\x21-\x7e]{1,128}$/;
+
+interface Kept {
+  fingerprint: string;
+  answer: unknown;
+}
+interface Mutation {
+  key: string;
+  fingerprint: string;
+}
+
+/**
+ * `Idempotency-Key` on any mutation (draft-ietf-httpapi-idempotency-key-header): the same key and body give the same
+ * answer, another body gives 409. Keys belong to the person who used them. The answer is written by {@link Database.tx}.
+ */
+@Injectable()
+export class IdempotencyInterceptor implements NestInterceptor {
+  constructor(
+    private readonly db: Database,
+    private readonly reflector: Reflector,
+  ) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const call = currentCall();
+    const mutation = mutationOf(context);
+    if (!mutation || !call?.actor || call.actor.kind !== 'person') return next.handle();
+    const actorId = call.actor.id;
+    const notReplayed = this.reflector.get<boolean | undefined>(NOT_REPLAYED, context.getHandler()) === true;
+    return defer(() => from(this.run(call, { actorId, ...mutation }, notReplayed, next)));
+  }
+
+  private async run(call: Call, mutation: Mutation & { actorId: string }, notReplayed: boolean, next: CallHandler): Promise<unknown> {
+    const kept = await this.kept(mutation);
+    if (kept && !notReplayed) return revive(kept.answer);
+    if (notReplayed) {
+      await this.db.client.$executeRaw`
+        INSERT INTO idempotent_answer (actor_id, key, fingerprint, created_at)
+        VALUES (${mutation.actorId}, ${mutation.key}, ${mutation.fingerprint}, clock_timestamp()) ON CONFLICT DO NOTHING`;
+      await this.kept(mutation);
+      return lastValueFrom(next.handle());
+    }
+    // A GraphQL document may hold several mutations: each has its own, so it is set for this one and taken back.
+    call.idempotent = mutation;
+    const answer = next.handle().pipe(
+      catchError((error: unknown) =>
+        error instanceof AlreadyAnswered ? from(this.kept(mutation).then((other) => revive(other?.answer))) : throwing(error),
+      ),
+    );
+    try {
+      return await lastValueFrom(answer);
+    } finally {
+      call.idempotent = undefined;
+    }
+  }
+
+  /** @throws DomainError `idempotency_mismatch` when the key was used with another body */
+  private async kept(mutation: Mutation & { actorId: string }): Promise<Kept | null> {
+    const row = await this.db.client.idempotentAnswer.findUnique({
+      where: { actorId_key: { actorId: mutation.actorId, key: mutation.key } },
+      select: { fingerprint: true, answer: true },
+    });
+    if (row && row.fingerprint !== mutation.fingerprint)
+      throw new DomainError('conflict', 'idempotency_mismatch', 'This Idempotency-Key was used with another call.', 'Use a new key for a new call.');
+    return row;
+  }
+}
+
+const throwing = (error: unknown): Observable<never> => {
+  throw error;
+};
+
+function mutationOf(context: ExecutionContext): Mutation | undefined {
+  if (context.getType<string>() === 'graphql') {
+    const gql = GqlExecutionContext.create(context);
+    const info = gql.getInfo<GraphQLResolveInfo>();
+    const key = keyOf(gql.getContext<{ request?: FastifyRequest }>().request);
+    if (key === undefined || info.operation.operation !== 'mutation' || info.path.prev) return undefined;
+    return { key: `${key}#${info.path.key}`, fingerprint: digest(info.fieldName, gql.getArgs<unknown>()) };
+  }
+  const request = context.switchToHttp().getRequest<FastifyRequest>();
+  const key = keyOf(request);
+  if (key === undefined || request.method === 'GET' || request.method === 'HEAD') return undefined;
+  return { key, fingerprint: digest(`${request.method} ${request.url}`, request.body) };
+}
+
+function keyOf(request: FastifyRequest | undefined): string | undefined {
+  const header = request?.headers['idempotency-key'];
+  if (header === undefined) return undefined;
+  if (typeof header !== 'string' || !KEY_FORM.test(header))
+    throw new DomainError('invalid', 'invalid_input', 'Idempotency-Key must be 1 to 128 visible ASCII characters.', 'A random UUID is a good key.');
+  return header;
+}
+
+const digest = (what: string, body: unknown): string =>
+  createHash('sha256')
+    .update(what)
+    .update('\0')
+    .update(canonical(body))
+    .digest('hex');
+
+/** JSON with sorted keys: the same content in another order is the same call. */
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  ) ?? '';
+
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+/** GraphQL's DateTime wants a Date again. A text of that very form prints the same either way. */
+const revive = (answer: unknown): unknown =>
+  JSON.parse(JSON.stringify(answer ?? null), (_key, value: unknown) => (typeof value === 'string' && INSTANT.test(value) ? new Date(value) : value));

@@ -1,0 +1,52 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { LoggerModule } from 'nestjs-pino';
+import { Clock, SystemClock } from './clock.js';
+import { SETTINGS, type Settings } from './config.js';
+import { currentCall } from './call.js';
+import { JOB_DATABASE, Jobs } from './jobs/jobs.js';
+import { Database } from './state/database.js';
+
+export interface PlatformOptions {
+  settings: Settings;
+  /** Of the state, from `openState`. */
+  databaseUrl: string;
+  clock?: Clock;
+}
+
+/** Framework and environment, for everybody: settings, clock, log, database, jobs. Knows no word of the domain. */
+@Global()
+@Module({})
+export class PlatformModule {
+  static register(options: PlatformOptions): DynamicModule {
+    return {
+      module: PlatformModule,
+      imports: [logger(options.settings.logLevel)],
+      providers: [
+        { provide: SETTINGS, useValue: options.settings },
+        { provide: Clock, useValue: options.clock ?? new SystemClock() },
+        {
+          provide: Database,
+          useFactory: () => new Database({ url: options.databaseUrl, poolSize: options.settings.databasePoolSize }),
+        },
+        { provide: JOB_DATABASE, useValue: options.databaseUrl },
+        Jobs,
+      ],
+      exports: [SETTINGS, Clock, Database, Jobs],
+    };
+  }
+}
+
+/** No header, no body, no query is ever logged: what is not written cannot leak. */
+const logger = (level: string): DynamicModule =>
+  LoggerModule.forRoot({
+    pinoHttp: {
+      level,
+      quietReqLogger: true,
+      serializers: {
+        req: (req: { method: string; url: string }) => ({ method: req.method, path: req.url.split('?')[0] }),
+        res: (res: { statusCode: number }) => ({ status: res.statusCode }),
+      },
+      mixin: () => ({ correlationId: currentCall()?.correlationId }),
+      customLogLevel: (_req, res, error) => (error || res.statusCode >= 500 ? 'error' : 'debug'),
+    },
+  });

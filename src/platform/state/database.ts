@@ -1,0 +1,88 @@
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { Prisma, PrismaClient } from '../../generated/prisma/client.js';
+import { currentCall, type IdempotentCall } from '../call.js';
+import { DomainError } from '../errors.js';
+
+/** A transaction of Usher's own database: passed to whoever writes in it, never ambient. */
+export type Tx = Prisma.TransactionClient;
+
+export interface DatabaseOptions {
+  url: string;
+  poolSize: number;
+}
+
+/** Thrown when the same Idempotency-Key won in another transaction: everything here is rolled back. */
+export class AlreadyAnswered extends Error {
+  override readonly name = 'AlreadyAnswered';
+}
+
+/**
+ * Usher's own state. Works as the role `usher_app`, which owns nothing and cannot touch the record.
+ * One pool serves Prisma and the hand-written SQL of `x.queries.ts`.
+ */
+@Injectable()
+export class Database implements OnModuleDestroy {
+  readonly pool: pg.Pool;
+  readonly client: PrismaClient;
+
+  constructor(options: DatabaseOptions) {
+    this.pool = new pg.Pool({
+      connectionString: options.url,
+      max: options.poolSize,
+      application_name: 'usher',
+      options: '-c role=usher_app',
+      connectionTimeoutMillis: 10_000,
+    });
+    // A broken idle connection is replaced at its next use; without a listener it would end the process.
+    this.pool.on('error', () => undefined);
+    this.client = new PrismaClient({ adapter: new PrismaPg(this.pool) });
+  }
+
+  /**
+   * Runs one change. What `work` returns is the answer of the call: with an Idempotency-Key it is kept in this very
+   * transaction, so that a repeated call finds either the whole change with its answer, or nothing.
+   * @throws DomainError `concurrent_change` when two calls met on one row and this one may be repeated
+   */
+  async tx<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const call = currentCall()?.idempotent;
+    try {
+      return await this.client.$transaction(
+        async (tx) => {
+          const answer = await work(tx);
+          if (call) await remember(tx, call, answer);
+          return answer;
+        },
+        { maxWait: 10_000, timeout: 30_000 },
+      );
+    } catch (error) {
+      throw isSerialisation(error)
+        ? new DomainError('conflict', 'concurrent_change', 'Somebody changed the same thing at the same moment.', 'Repeat the call.', { cause: error })
+        : error;
+    }
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.client.$disconnect();
+    if (!this.pool.ended) await this.pool.end();
+  }
+}
+
+async function remember(tx: Tx, call: IdempotentCall, answer: unknown): Promise<void> {
+  const rows = await tx.$executeRaw`
+    INSERT INTO idempotent_answer (actor_id, key, fingerprint, answer, created_at)
+    VALUES (${call.actorId}, ${call.key}, ${call.fingerprint}, ${JSON.stringify(answer ?? null)}::jsonb, clock_timestamp())
+    ON CONFLICT DO NOTHING`;
+  if (rows === 0) throw new AlreadyAnswered();
+}
+
+// P2034: write conflict or deadlock (https://www.prisma.io/docs/orm/reference/error-reference)
+const isSerialisation = (error: unknown): boolean =>
+  error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034';
+
+/** The unique index that a write broke, or undefined for any other error. P2002 of Prisma, 23505 of PostgreSQL. */
+export function brokenUnique(error: unknown): string | undefined {
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== 'P2002') return undefined;
+  return JSON.stringify(error.meta ?? {});
+}
