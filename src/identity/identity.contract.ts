@@ -2,10 +2,12 @@
 export interface VerifiedPerson {
   readonly issuer: string;
   readonly subject: string;
-  /** What people call this person: the token's e-mail, preferred user name or name, else the subject. */
+  /** What people call this person: the token's e-mail, else the preferred user name, else the subject. */
   readonly name: string;
+  /** Absent too when the provider says that it did not verify it. */
   readonly email?: string;
   readonly preferredUsername?: string;
+  /** Without duplicates, in the token's order. */
   readonly groups: readonly string[];
   /** When the person last proved who he is (`auth_time`). */
   readonly authenticatedAt?: Date;
@@ -29,11 +31,11 @@ export const tokenAlgorithms = [
 export type TokenAlgorithm = (typeof tokenAlgorithms)[number];
 
 export interface TokenVerifierConfig {
-  /** Exactly as in the token and in the provider's discovery document. */
+  /** Exactly as in the token and in the provider's discovery document; https, or http to a loopback host. */
   readonly issuer: string;
   readonly audience: string;
-  /** Defaults to all of `tokenAlgorithms`. */
-  readonly algorithms?: readonly TokenAlgorithm[];
+  /** Out of `tokenAlgorithms`; defaults to all of them. */
+  readonly algorithms?: readonly string[];
   /** Defaults to 30. */
   readonly clockToleranceSeconds?: number;
   /** Path of the groups in the claims, dots for nesting; defaults to `groups`. */

@@ -33,6 +33,15 @@ const approvalsShape = /^([1-9]|10)$/;
  * @throws PolicyFileError
  */
 export function checkPolicies(file: string, text: string, schema: string): CheckedPolicies {
+  try {
+    return check(file, text, schema);
+  } catch (cause) {
+    if (cause instanceof PolicyFileError) throw cause;
+    throw new PolicyFileError(`${file}: cannot be parsed. ${cause instanceof Error ? cause.message : ''}`, { cause });
+  }
+}
+
+function check(file: string, text: string, schema: string): CheckedPolicies {
   refuseHostileText(file, text);
   const texts: Record<string, string> = Object.create(null) as Record<string, string>;
   const notes = new Map<string, PolicyNote>();

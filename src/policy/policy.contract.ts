@@ -1,5 +1,3 @@
-import type { PersonActor, SystemActor } from '../platform/actor.js';
-
 /** Where a target stands in the life of software. The same words as `Usher::Environment` in `schema.cedarschema`. */
 export const environments = ['prod', 'staging', 'test', 'dev'] as const;
 export type Environment = (typeof environments)[number];
@@ -101,7 +99,6 @@ export interface PolicyPerson {
   /** A locked person may do nothing. Required, so that nobody forgets to look. */
   readonly locked: boolean;
 }
-export type PolicyActor = (PersonActor & { readonly locked: boolean }) | SystemActor;
 
 export interface Decision {
   readonly allowed: boolean;

@@ -1,0 +1,93 @@
+import type { JWTPayload } from 'jose';
+import type { VerifiedPerson } from './identity.contract.js';
+
+/** A claim cannot be used. The message names the claim, never its value. */
+export class ClaimError extends Error {
+  override readonly name = 'ClaimError';
+}
+
+const maxGroups = 1_000;
+const maxLength = { sub: 255, name: 254, group: 256, method: 64 } as const;
+/** Control characters, line separators, and the direction overrides that make one name look like another. */
+const unprintable = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+
+/**
+ * Reads the person out of claims whose signature, issuer, audience and times were verified. What is too long or not
+ * printable is refused and not cut: a shortened list of groups could lose the very group that a policy forbids.
+ * @throws ClaimError
+ */
+export function personFromClaims(claims: JWTPayload, groupsClaim = 'groups'): VerifiedPerson {
+  const issuer = requiredText(claims, 'iss');
+  const subject = requiredText(claims, 'sub');
+  const email = claims.email_verified === false ? undefined : optionalText(claims, 'email');
+  const preferredUsername = optionalText(claims, 'preferred_username');
+  const acr = optionalText(claims, 'acr');
+  const authenticatedAt = readAuthTime(claims.auth_time);
+  return {
+    issuer,
+    subject,
+    name: email ?? preferredUsername ?? subject,
+    ...(email === undefined ? {} : { email }),
+    ...(preferredUsername === undefined ? {} : { preferredUsername }),
+    groups: readGroups(claims, groupsClaim),
+    ...(authenticatedAt === undefined ? {} : { authenticatedAt }),
+    ...(acr === undefined ? {} : { acr }),
+    ...(claims.amr === undefined || claims.amr === null ? {} : { amr: texts(claims.amr, 'amr', 32, maxLength.method) }),
+  };
+}
+
+function requiredText(claims: JWTPayload, claim: 'iss' | 'sub'): string {
+  const value = claims[claim];
+  if (value === undefined || value === '') throw new ClaimError(`has no ${claim}`);
+  return text(value, claim, maxLength.sub);
+}
+
+function optionalText(claims: JWTPayload, claim: string): string | undefined {
+  const value = claims[claim];
+  return value === undefined || value === null || value === '' ? undefined : text(value, claim, maxLength.name);
+}
+
+function text(value: unknown, claim: string, max: number): string {
+  if (typeof value !== 'string') throw new ClaimError(`has a ${claim} that is not text`);
+  if (value.length > max) throw new ClaimError(`has a ${claim} longer than ${max} characters`);
+  if (unprintable.test(value) || !value.isWellFormed() || value.trim() === '') {
+    throw new ClaimError(`has a ${claim} that is not printable`);
+  }
+  return value;
+}
+
+function texts(value: unknown, claim: string, maxCount: number, max: number): string[] {
+  const list: unknown = typeof value === 'string' ? value.split(' ').filter((part) => part !== '') : value;
+  if (!Array.isArray(list)) throw new ClaimError(`has a ${claim} that is neither a list nor text`);
+  if (list.length > maxCount) throw new ClaimError(`has more than ${maxCount} entries in ${claim}`);
+  return [...new Set(list.map((entry: unknown) => text(entry, claim, max)))];
+}
+
+function readGroups(claims: JWTPayload, path: string): string[] {
+  const value = claimAt(claims, path);
+  if (value !== undefined && value !== null) return texts(value, path, maxGroups, maxLength.group);
+  // RFC-style distributed claims, as Entra ID sends for people with many groups: the groups exist, but not here
+  const elsewhere = claims._claim_names;
+  if (isRecord(elsewhere) && Object.hasOwn(elsewhere, path.split('.')[0] ?? path)) {
+    throw new ClaimError(`leaves out ${path} because there are too many; let the provider send only those Usher needs`);
+  }
+  return [];
+}
+
+/** A name that itself has dots (`https://example.com/groups`) is found before a path of the same spelling. */
+function claimAt(claims: JWTPayload, path: string): unknown {
+  if (Object.hasOwn(claims, path)) return claims[path];
+  return path
+    .split('.')
+    .reduce<unknown>((at, step) => (isRecord(at) && Object.hasOwn(at, step) ? at[step] : undefined), claims);
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function readAuthTime(value: unknown): Date | undefined {
+  if (value === undefined || value === null) return undefined;
+  const at = new Date(typeof value === 'number' && value >= 0 ? value * 1_000 : Number.NaN);
+  if (Number.isNaN(at.getTime())) throw new ClaimError('has an auth_time that is no time');
+  return at;
+}

@@ -1,0 +1,157 @@
+import { Injectable } from '@nestjs/common';
+import { v7 } from 'uuid';
+import type { Person } from '../generated/prisma/client.js';
+import type { PersonActor, PersonId } from '../platform/actor.js';
+import { Clock } from '../platform/clock.js';
+import { DomainError } from '../platform/errors.js';
+import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
+import type { VerifiedPerson } from './identity.contract.js';
+import { loginName, withSuffix } from './login-name.js';
+import { TokenVerifier } from './token-verifier.js';
+
+/** Milliseconds for which a person's row is taken as read: how late a lock may be noticed. */
+const FRESH = 1_000;
+/** Milliseconds after which `last_seen_at` is written again. */
+const SEEN = 60_000;
+const MAX_KEPT = 10_000;
+
+interface Known {
+  person: Person;
+  claims: string;
+  readAt: number;
+  seenAt: number;
+}
+
+/** Turns a verified token into the person of our own records: one row a person for ever. */
+@Injectable()
+export class IdentityService {
+  private readonly known = new Map<string, Known>();
+
+  constructor(
+    private readonly verifier: TokenVerifier,
+    private readonly db: Database,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * The person who calls.
+   * @param authorization value of the Authorization header
+   * @throws DomainError `token_missing`, `token_invalid`, `token_expired`, `identity_provider_unavailable`
+   */
+  async authenticate(
+    authorization: string | undefined,
+    call: { address: string | undefined; correlationId: string },
+  ): Promise<PersonActor> {
+    const verified = await this.verifier.verify(bearer(authorization));
+    const person = await this.person(verified);
+    return {
+      kind: 'person',
+      id: person.id as PersonId,
+      name: verified.name,
+      issuer: verified.issuer,
+      subject: verified.subject,
+      groups: verified.groups,
+      locked: person.locked,
+      authenticatedAt: verified.authenticatedAt,
+      ...call,
+    };
+  }
+
+  /**
+   * The login role name that is this person's own, given once and never to anybody else.
+   * @param masterUser of the target, whom nobody may become
+   * @throws DomainError `invalid_login_name`, `reserved_login_name`
+   */
+  async loginFor(tx: Tx, personId: string, masterUser: string | undefined): Promise<string> {
+    const person = await tx.person.findUniqueOrThrow({ where: { id: personId }, include: { loginName: true } });
+    const name = person.loginName?.name ?? (await this.claim(tx, person));
+    if (name === masterUser)
+      throw new DomainError(
+        'invalid',
+        'reserved_login_name',
+        `Your login role would be "${name}", which is this target's master user.`,
+        'Ask an administrator for another user name.',
+      );
+    return name;
+  }
+
+  /** What the name would be, with nothing written: for a preview. */
+  async previewLogin(personId: string): Promise<string> {
+    const person = await this.db.client.person.findUniqueOrThrow({
+      where: { id: personId },
+      include: { loginName: true },
+    });
+    if (person.loginName) return person.loginName.name;
+    const name = loginName(named(person));
+    const taken = await this.db.client.loginName.findUnique({ where: { name } });
+    return taken ? withSuffix(name, person.issuer, person.subject) : name;
+  }
+
+  private async claim(tx: Tx, person: Person): Promise<string> {
+    const wanted = loginName(named(person));
+    for (const name of [wanted, withSuffix(wanted, person.issuer, person.subject)]) {
+      const rows = await tx.$executeRaw`
+        INSERT INTO login_name (name, person_id, created_at) VALUES (${name}, ${person.id}::uuid, ${this.clock.now()}) ON CONFLICT DO NOTHING`;
+      if (rows === 1) return name;
+      const owner = await tx.loginName.findUnique({ where: { personId: person.id } }); // another call of the same person was first
+      if (owner) return owner.name;
+    }
+    throw new DomainError(
+      'invalid',
+      'invalid_login_name',
+      `No login role name is free for ${person.name}.`,
+      'Ask an administrator for another user name.',
+    );
+  }
+
+  private async person(verified: VerifiedPerson): Promise<Person> {
+    const key = JSON.stringify([verified.issuer, verified.subject]);
+    const claims = JSON.stringify([verified.name, verified.email, verified.groups]);
+    const now = this.clock.now().getTime();
+    const known = this.known.get(key);
+    if (known?.claims === claims && Math.abs(now - known.readAt) < FRESH) return known.person;
+    const write = known?.claims !== claims || Math.abs(now - known.seenAt) >= SEEN;
+    const person = write
+      ? await this.see(verified)
+      : await this.db.client.person.findUniqueOrThrow({ where: { id: known.person.id } });
+    if (this.known.size >= MAX_KEPT) this.known.clear();
+    this.known.set(key, { person, claims, readAt: now, seenAt: write ? now : known.seenAt });
+    return person;
+  }
+
+  private async see(verified: VerifiedPerson): Promise<Person> {
+    const now = this.clock.now();
+    const latest = {
+      name: verified.name,
+      email: verified.email ?? null,
+      groups: [...verified.groups],
+      lastSeenAt: now,
+    };
+    const where = { issuer_subject: { issuer: verified.issuer, subject: verified.subject } };
+    const create = { id: v7(), issuer: verified.issuer, subject: verified.subject, firstSeenAt: now, ...latest };
+    try {
+      return await this.db.client.person.upsert({ where, create, update: latest });
+    } catch (error) {
+      if (brokenUnique(error) === undefined) throw error;
+      return this.db.client.person.update({ where, data: latest }); // two first calls at once
+    }
+  }
+}
+
+const named = (person: Person) => ({
+  subject: person.subject,
+  ...(person.email !== null && { email: person.email }),
+  preferredUsername: person.name,
+});
+
+function bearer(authorization: string | undefined): string {
+  const [scheme, token, ...rest] = authorization?.split(' ') ?? [];
+  if (scheme?.toLowerCase() !== 'bearer' || token === undefined || rest.length > 0)
+    throw new DomainError(
+      'unauthenticated',
+      'token_missing',
+      'The call carries no access token.',
+      'Send Authorization: Bearer <access token of your OpenID Connect provider>.',
+    );
+  return token;
+}

@@ -1,0 +1,126 @@
+import { Injectable } from '@nestjs/common';
+import type { Actor, PersonActor } from '../platform/actor.js';
+import type { Clock } from '../platform/clock.js';
+import { DomainError, type ErrorCode } from '../platform/errors.js';
+import type { PolicyEngine } from './engine.js';
+import {
+  actionKinds,
+  scopes,
+  type About,
+  type Action,
+  type Decision,
+  type RecordsAction,
+  type ResourceByKind,
+  type Scope,
+} from './policy.contract.js';
+import type { Question } from './question.js';
+
+export * from './policy.contract.js';
+
+/** Asks policy whether a person may do something. Jobs never ask: they only carry out what a person was granted. */
+@Injectable()
+export class PolicyService {
+  /** One set a call, as there is one actor a call. */
+  readonly #asked = new WeakMap<Actor, Set<Action>>();
+
+  constructor(
+    private readonly engine: PolicyEngine,
+    private readonly clock: Clock,
+  ) {}
+
+  /** SHA-256 of the rules in force, in hex. */
+  get version(): string {
+    return this.engine.version;
+  }
+
+  /**
+   * @throws DomainError `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token on somebody
+   *   else's grant, else `policy_denied`; the advice is the policy's own
+   * @throws Error when a job asks, which is a fault of ours
+   */
+  authorize<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
+    const decision = this.decide(actor, action, ...about);
+    if (decision.allowed) return decision;
+    throw refusal(actor, action, about[0], decision);
+  }
+
+  /** The same question without throwing on a refusal, as a preview needs it. */
+  decide<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
+    const person = personOf(actor, action);
+    this.#record(actor, action);
+    const [resource, context] = about;
+    return this.engine.decide({
+      actor: person,
+      action,
+      ...(resource === undefined ? {} : { resource }),
+      context: { ...context, now: this.clock.now() },
+    });
+  }
+
+  /**
+   * Which rows a list may show. `all` makes the others needless, and nothing means that the list is refused.
+   * @throws DomainError `forbidden` when no scope is allowed, with the policy's advice
+   */
+  visible<A extends RecordsAction>(actor: Actor, action: A): Scope[] {
+    const person = personOf(actor, action);
+    this.#record(actor, action);
+    const now = this.clock.now();
+    const decisions = scopes.map((scope) =>
+      this.engine.decide({ actor: person, action, resource: scope, context: { now } }),
+    );
+    const allowed = scopes.filter((_, index) => decisions[index]?.allowed);
+    const [first] = decisions;
+    if (allowed.length === 0 && first) throw refusal(actor, action, undefined, first);
+    return allowed;
+  }
+
+  /** Whether policy was asked about this action on behalf of this very actor, to catch a handler that forgot. */
+  wasAsked(actor: Actor, action: Action): boolean {
+    return this.#asked.get(actor)?.has(action) ?? false;
+  }
+
+  #record(actor: Actor, action: Action): void {
+    const asked = this.#asked.get(actor);
+    if (asked) asked.add(action);
+    else this.#asked.set(actor, new Set([action]));
+  }
+}
+
+function personOf(actor: Actor, action: Action): PersonActor {
+  if (actor.kind === 'person') return actor;
+  throw new Error(`job ${actor.name} asked policy about ${action}; only people are asked about`);
+}
+
+function refusal(actor: Actor, action: Action, resource: Question['resource'], decision: Decision): DomainError {
+  const code = codeOf(actor, action, resource, decision);
+  const advice = decision.advice.length > 0 ? decision.advice.join(' ') : adviceWhenNothingPermits;
+  const cause = decision.errors.length > 0 ? { cause: new Error(decision.errors.join('; ')) } : {};
+  const by = decision.policies.length > 0 ? ` (${decision.policies.join(', ')})` : '';
+  return new DomainError('forbidden', code, `Policy does not allow you to ${said[action]}${by}.`, advice, cause);
+}
+
+function codeOf(actor: Actor, action: Action, resource: Question['resource'], { policies }: Decision): ErrorCode {
+  if (policies.includes('no-own-approval')) return 'own_request';
+  const holder = actionKinds[action] === 'grant' ? (resource as ResourceByKind['grant']).holderId : undefined;
+  return action === 'mintToken' && actor.kind === 'person' && holder !== actor.id ? 'not_your_grant' : 'policy_denied';
+}
+
+const adviceWhenNothingPermits = 'No policy gives you this right; ask the owner of the target or an administrator.';
+
+const said: Record<Action, string> = {
+  request: 'request this access',
+  skipApproval: 'go without approval',
+  approve: 'approve this request',
+  deny: 'deny this request',
+  cancel: 'cancel this request',
+  revoke: 'end this grant',
+  mintToken: 'get a token for this grant',
+  viewRequests: 'see these requests',
+  viewGrants: 'see these grants',
+  viewConnections: 'see these connections',
+  viewAudit: 'see these audit events',
+  viewTargets: 'see targets',
+  administerTargets: 'administer targets',
+  viewTrust: 'see the trust bundles',
+  viewMetrics: 'see the metrics',
+};
