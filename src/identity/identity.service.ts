@@ -7,7 +7,7 @@ import { DomainError } from '../platform/errors.js';
 import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import type { VerifiedPerson } from './identity.contract.js';
 import { loginName, withSuffix } from './login-name.js';
-import { TokenVerifier } from './token-verifier.js';
+import { bearerToken, TokenVerifier } from './token-verifier.js';
 
 /** Milliseconds for which a person's row is taken as read: how late a lock may be noticed. */
 const FRESH = 1_000;
@@ -42,7 +42,7 @@ export class IdentityService {
     authorization: string | undefined,
     call: { address: string | undefined; correlationId: string },
   ): Promise<PersonActor> {
-    const verified = await this.verifier.verify(bearer(authorization));
+    const verified = await this.verifier.verify(bearerToken(authorization));
     const person = await this.person(verified);
     return {
       kind: 'person',
@@ -106,7 +106,7 @@ export class IdentityService {
 
   private async person(verified: VerifiedPerson): Promise<Person> {
     const key = JSON.stringify([verified.issuer, verified.subject]);
-    const claims = JSON.stringify([verified.name, verified.email, verified.groups]);
+    const claims = JSON.stringify([verified.name, verified.email, verified.preferredUsername, verified.groups]);
     const now = this.clock.now().getTime();
     const known = this.known.get(key);
     if (known?.claims === claims && Math.abs(now - known.readAt) < FRESH) return known.person;
@@ -141,17 +141,5 @@ export class IdentityService {
 const named = (person: Person) => ({
   subject: person.subject,
   ...(person.email !== null && { email: person.email }),
-  preferredUsername: person.name,
+  ...(person.userName !== null && { preferredUsername: person.userName }),
 });
-
-function bearer(authorization: string | undefined): string {
-  const [scheme, token, ...rest] = authorization?.split(' ') ?? [];
-  if (scheme?.toLowerCase() !== 'bearer' || token === undefined || rest.length > 0)
-    throw new DomainError(
-      'unauthenticated',
-      'token_missing',
-      'The call carries no access token.',
-      'Send Authorization: Bearer <access token of your OpenID Connect provider>.',
-    );
-  return token;
-}

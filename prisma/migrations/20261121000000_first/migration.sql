@@ -26,6 +26,7 @@ CREATE TABLE "person" (
     "subject" TEXT NOT NULL,
     "name" TEXT NOT NULL,
     "email" TEXT,
+    "user_name" TEXT,
     "groups" TEXT[],
     "locked" BOOLEAN NOT NULL DEFAULT false,
     "first_seen_at" TIMESTAMPTZ(3) NOT NULL,

@@ -1,0 +1,19 @@
+import { Module } from '@nestjs/common';
+import { Clock } from '../platform/clock.js';
+import { SETTINGS, type Settings } from '../platform/config.js';
+import { IdentityService } from './identity.service.js';
+import { TokenVerifier } from './token-verifier.js';
+
+/** Who calls: OIDC access tokens, and one row a person for ever. */
+@Module({
+  providers: [
+    {
+      provide: TokenVerifier,
+      inject: [SETTINGS, Clock],
+      useFactory: (settings: Settings, clock: Clock) => new TokenVerifier(settings.oidc, clock),
+    },
+    IdentityService,
+  ],
+  exports: [IdentityService],
+})
+export class IdentityModule {}
