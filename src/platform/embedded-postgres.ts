@@ -275,8 +275,10 @@ export interface PostgresOptions {
   port?: number;
   superuser: string;
   superuserPassword: string;
-  /** Server settings, given at each start. Visible in the list of processes: no secrets. */
-  settings?: Record<string, string>;
+  /** Server settings, given at each start; a function gets the directory of `files`. Shown by `ps`: no secrets. */
+  settings?: Record<string, string> | ((filesDir: string) => Record<string, string>);
+  /** Private files the settings refer to, such as keys, by name: readable by the server alone, written at each start. */
+  files?: Record<string, string>;
   /** Lines of pg_hba.conf, given at each start. Default: passwords (SCRAM) over loopback and over the private socket. */
   hba?: string[];
   /** Run once, on a new data directory; when it fails or we die in it, nothing of the directory is kept. */
@@ -311,44 +313,66 @@ export async function startPostgres(o: PostgresOptions): Promise<PostgresServer>
   const user = serverUser();
   const binaries = await usableBinaries(o.binaries, user);
   const dataDir = await placeFor(resolve(o.dataDir), user);
-  const ephemeral = o.ephemeral === true;
-  if (!existsSync(join(dataDir, 'PG_VERSION'))) {
-    const initial = await initialised(o, binaries, dataDir, user);
-    if (initial !== undefined) return initial;
-  } else {
+  const place: Place = { binaries, dataDir, user, afterwards: o.ephemeral === true ? 'remove' : 'keep' };
+  try {
+    if (!existsSync(join(dataDir, 'PG_VERSION'))) {
+      const running = await initialised(o, place);
+      if (running !== undefined) return running;
+    }
     await awaitHolder(dataDir, user);
+    return await serve(o, place);
+  } catch (error) {
+    if (place.afterwards === 'remove' && (await holderOf(dataDir)) === undefined)
+      await rm(dataDir, { recursive: true, force: true });
+    throw error;
   }
-  return serve(o, binaries, dataDir, user, ephemeral);
 }
+
+interface Place {
+  binaries: string;
+  dataDir: string;
+  user: ServerUser;
+  afterwards: 'keep' | 'remove' | 'keep unless orphaned';
+}
+
+const settingsOf = (o: PostgresOptions, filesDir: string): Record<string, string> =>
+  typeof o.settings === 'function' ? o.settings(filesDir) : (o.settings ?? {});
 
 /**
  * Makes the data directory under another name and renames it when it is complete: a crash leaves no half of one, and of
  * two that start at once one wins. Returns the running server when it can stay as it is (ephemeral: nobody shares it).
  */
-async function initialised(
-  o: PostgresOptions,
-  binaries: string,
-  dataDir: string,
-  user: ServerUser,
-): Promise<PostgresServer | undefined> {
-  const staging = o.ephemeral === true ? dataDir : `${dataDir}.new-${process.pid}-${randomBytes(4).toString('hex')}`;
+async function initialised(o: PostgresOptions, place: Place): Promise<PostgresServer | undefined> {
+  const { dataDir, user } = place;
+  const inPlace = place.afterwards === 'remove';
+  const staging = inPlace ? dataDir : `${dataDir}.new-${process.pid}-${randomBytes(4).toString('hex')}`;
   await mkdir(staging, { recursive: true, mode: 0o700 });
   if (user !== undefined) await chown(staging, user.uid, user.gid);
   try {
-    await initdb(o, binaries, staging, user);
-    if (o.ephemeral !== true && o.initialise === undefined) return void (await adopt(staging, dataDir));
-    const server = await serve(o, binaries, staging, user, o.ephemeral === true);
-    try {
-      await o.initialise?.(server);
-    } catch (error) {
-      await server.stop('immediate');
-      throw error;
+    await initdb(o, { ...place, dataDir: staging });
+    if (inPlace || o.initialise !== undefined) {
+      const server = await serve(o, {
+        ...place,
+        dataDir: staging,
+        afterwards: inPlace ? 'remove' : 'keep unless orphaned',
+      });
+      await initialiseOr(() => server.stop('immediate'), o, server);
+      if (inPlace) return server;
+      await server.stop();
     }
-    if (o.ephemeral === true) return server;
-    await server.stop();
-    return void (await adopt(staging, dataDir));
+    await adopt(staging, dataDir);
+    return undefined;
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function initialiseOr(undo: () => Promise<void>, o: PostgresOptions, server: PostgresServer): Promise<void> {
+  try {
+    await o.initialise?.(server);
+  } catch (error) {
+    await undo();
     throw error;
   }
 }
@@ -361,74 +385,56 @@ async function adopt(staging: string, dataDir: string): Promise<void> {
   });
 }
 
-async function initdb(o: PostgresOptions, binaries: string, dataDir: string, user: ServerUser): Promise<void> {
-  const private_ = await privateDir(user, async (dir) => {
-    // by file, for an argument could be read by everybody on the machine
-    await writeFile(join(dir, 'pw'), o.superuserPassword, { mode: 0o600, flag: 'wx' });
-    if (user !== undefined) await chown(join(dir, 'pw'), user.uid, user.gid);
-  });
+async function initdb(o: PostgresOptions, { binaries, dataDir, user }: Place): Promise<void> {
+  // the password by file, for an argument could be read by everybody on the machine
+  const secret = await privateDir(user, { pw: o.superuserPassword });
   const args = [
     '-D',
     dataDir,
     '-U',
     o.superuser,
-    `--pwfile=${join(private_, 'pw')}`,
+    `--pwfile=${join(secret, 'pw')}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
     '--locale=C',
   ];
-  if (o.ephemeral === true || o.settings?.['fsync'] === 'off') args.push('--no-sync');
+  if (o.ephemeral === true || settingsOf(o, '')['fsync'] === 'off') args.push('--no-sync');
   const initdb = await spawnKept(join(binaries, 'bin/initdb'), args, {
     cwd: '/',
     env: serverEnvironment(),
     ...as(user),
     output: 'watch',
-    removeAtEnd: [private_],
+    removeAtEnd: [secret],
     removeIfOrphaned: [dataDir],
   });
   const { code, tail } = await initdb.ended;
   if (code !== 0) throw new Error(`initdb of ${dataDir} failed:\n${tail}`);
 }
 
-async function serve(
-  o: PostgresOptions,
-  binaries: string,
-  dataDir: string,
-  user: ServerUser,
-  ephemeral: boolean,
-): Promise<PostgresServer> {
+async function serve(o: PostgresOptions, place: Place): Promise<PostgresServer> {
+  const fixed = o.port !== undefined && o.port !== 0;
   for (let attempt = 1; ; attempt += 1) {
-    const port = o.port === undefined || o.port === 0 ? await freePort() : o.port;
-    const socketDir = await privateDir(user, async (dir) => {
-      await writeFile(join(dir, 'pg_hba.conf'), `${(o.hba ?? defaultHba).join('\n')}\n`, { mode: 0o644, flag: 'wx' });
-    });
+    const hba = `${(o.hba ?? defaultHba).join('\n')}\n`;
+    const runDir = await privateDir(place.user, { ...o.files, 'pg_hba.conf': hba });
     try {
-      return await serveOn(port, socketDir, o, binaries, dataDir, user, ephemeral);
+      return await serveOn(fixed ? Number(o.port) : await freePort(), runDir, o, place);
     } catch (error) {
+      await rm(runDir, { recursive: true, force: true });
       // between our look for a free port and the server's bind, somebody else may have taken it
-      await rm(socketDir, { recursive: true, force: true });
       const taken = (error as Error).message.includes('could not create any TCP/IP sockets');
-      if (o.port !== undefined && o.port !== 0) throw error;
-      if (!taken || attempt === 4) throw error;
+      if (fixed || !taken || attempt === 4) throw error;
     }
   }
 }
 
-async function serveOn(
-  port: number,
-  socketDir: string,
-  o: PostgresOptions,
-  binaries: string,
-  dataDir: string,
-  user: ServerUser,
-  ephemeral: boolean,
-): Promise<PostgresServer> {
+async function serveOn(port: number, runDir: string, o: PostgresOptions, place: Place): Promise<PostgresServer> {
+  const { binaries, dataDir, user, afterwards } = place;
   const settings = {
     ...defaultSettings,
-    ...o.settings,
+    ...settingsOf(o, runDir),
     listen_addresses: '127.0.0.1',
-    unix_socket_directories: socketDir,
-    hba_file: join(socketDir, 'pg_hba.conf'),
+    unix_socket_directories: runDir,
+    hba_file: join(runDir, 'pg_hba.conf'),
   };
   const args = [
     '-D',
@@ -444,8 +450,8 @@ async function serveOn(
     output: 'watch',
     readyText: 'database system is ready to accept',
     endSignal: 'SIGINT',
-    graceMs: GRACE_MS,
-    removeAtEnd: ephemeral ? [socketDir, dataDir] : [socketDir],
+    removeAtEnd: afterwards === 'remove' ? [runDir, dataDir] : [runDir],
+    removeIfOrphaned: afterwards === 'keep unless orphaned' ? [dataDir] : [],
   });
   await kept.ready;
   kept.unref();
@@ -453,12 +459,12 @@ async function serveOn(
     host: '127.0.0.1',
     port,
     dataDir,
-    socketDir,
+    socketDir: runDir,
     pid: kept.pid,
     ended: kept.ended,
     stop: async (mode = 'fast', { keepData = false } = {}) => {
       await kept.stop({ signal: mode === 'fast' ? 'SIGINT' : 'SIGQUIT', keep: keepData });
-      if (keepData) await rm(socketDir, { recursive: true, force: true });
+      if (keepData) await rm(runDir, { recursive: true, force: true });
     },
     reload: async () => void process.kill(kept.pid, 'SIGHUP'),
   };
@@ -470,10 +476,13 @@ async function serveOn(
 const serverEnvironment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'], LC_ALL: 'C' });
 
 /** A directory that only the server's user (and root) can enter; short, for a socket's path ends at 107 bytes. */
-async function privateDir(user: ServerUser, fill: (dir: string) => Promise<void>): Promise<string> {
+async function privateDir(user: ServerUser, files: Record<string, string>): Promise<string> {
   const parent = tmpdir().length < 60 && canEnter(await ancestors(tmpdir()), user) ? tmpdir() : '/tmp';
   const dir = await mkdtemp(join(parent, 'usher-pg-'));
-  await fill(dir);
+  for (const [name, content] of Object.entries(files)) {
+    await writeFile(join(dir, name), content, { mode: 0o600, flag: 'wx' });
+    if (user !== undefined) await chown(join(dir, name), user.uid, user.gid);
+  }
   // given away last: until then nobody else can put anything in
   if (user !== undefined) await chown(dir, user.uid, user.gid);
   return dir;
