@@ -1,0 +1,113 @@
+-- 5. What the broker may call to look. No query text anywhere. All of it works on a reader too.
+
+CREATE FUNCTION usher.profiles()
+RETURNS TABLE (name text, groups text[], max_minutes int, connection_limit int, methods text[], enabled boolean)
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
+  SELECT p.name, p.groups, p.max_minutes, p.connection_limit, p.methods, p.enabled FROM usher.profile p ORDER BY p.name
+$$;
+
+-- Live sessions of managed logins. application_name is text the client chose. A session whose TLS may not be seen has tls NULL.
+CREATE FUNCTION usher.activity(logins text[] DEFAULT NULL)
+RETURNS TABLE (pid int, login text, role oid, db text, addr text, port int, tls boolean, tls_version text, tls_cipher text,
+  app text, backend_start timestamptz, state text)
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
+  SELECT a.pid, a.usename::text, a.usesysid, a.datname::text, host(a.client_addr), a.client_port, s.ssl, s.version, s.cipher,
+         a.application_name, a.backend_start, a.state
+    FROM pg_stat_activity a JOIN usher.login l ON l.role = a.usesysid LEFT JOIN pg_stat_ssl s ON s.pid = a.pid
+   WHERE logins IS NULL OR a.usename = ANY (logins) OR l.name = ANY (logins)
+$$;
+
+-- Everything about managed logins, all or those named, in one query. to_jsonb(m) because inherit and set exist from 16 on.
+CREATE FUNCTION usher.inspect(logins text[] DEFAULT NULL)
+RETURNS TABLE (login text, role oid, exists_ boolean, can_login boolean, connection_limit int, valid_until timestamptz,
+  attributes text[], retired_at timestamptz, memberships jsonb, members jsonb, leases jsonb, backends jsonb, prepared int)
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
+  WITH who AS MATERIALIZED (
+      SELECT l.role, l.name, l.retired_at, r.oid, r.rolname, r.rolcanlogin, r.rolconnlimit, r.rolvaliduntil,
+             array_remove(ARRAY[CASE WHEN r.rolsuper THEN 'super' END, CASE WHEN r.rolcreaterole THEN 'createrole' END,
+               CASE WHEN r.rolcreatedb THEN 'createdb' END, CASE WHEN r.rolreplication THEN 'replication' END,
+               CASE WHEN r.rolbypassrls THEN 'bypassrls' END], NULL) AS attributes
+        FROM usher.login l LEFT JOIN pg_roles r ON r.oid = l.role
+       WHERE logins IS NULL OR r.rolname = ANY (logins) OR l.name = ANY (logins)),
+    mem AS (
+      SELECT m.member, jsonb_agg(jsonb_build_object('role', g.rolname, 'grantor', pg_get_userbyid(m.grantor), 'admin', m.admin_option,
+               'inherit', to_jsonb(m)->'inherit_option', 'set', to_jsonb(m)->'set_option') ORDER BY g.rolname, m.grantor) j
+        FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+       WHERE g.rolname <> 'usher_managed' AND m.member IN (SELECT w.role FROM who w) GROUP BY 1),
+    rev AS (
+      SELECT m.roleid, jsonb_agg(pg_get_userbyid(m.member)) j FROM pg_auth_members m
+       WHERE m.member <> 'usher_owner'::regrole AND m.roleid IN (SELECT w.role FROM who w) GROUP BY 1),
+    lea AS (
+      SELECT l.role, jsonb_agg(jsonb_build_object('grant_id', l.grant_id, 'profile', l.profile, 'method', l.method,
+               'opened_at', l.opened_at, 'ends_at', l.ends_at) ORDER BY l.opened_at) j
+        FROM usher.lease l WHERE l.closed_at IS NULL AND l.role IN (SELECT w.role FROM who w) GROUP BY 1),
+    act AS (
+      SELECT a.role, jsonb_agg(to_jsonb(a) - 'role' ORDER BY a.pid) j FROM usher.activity(logins) a GROUP BY 1),
+    pre AS (SELECT x.owner, count(*)::int n FROM pg_prepared_xacts x GROUP BY 1)
+  SELECT coalesce(w.rolname::text, w.name), w.role, w.oid IS NOT NULL, coalesce(w.rolcanlogin, false), w.rolconnlimit,
+         w.rolvaliduntil, w.attributes, w.retired_at, coalesce(mem.j, '[]'), coalesce(rev.j, '[]'), coalesce(lea.j, '[]'),
+         coalesce(act.j, '[]'), coalesce(pre.n, 0)
+    FROM who w LEFT JOIN mem ON mem.member = w.role LEFT JOIN rev ON rev.roleid = w.role LEFT JOIN lea ON lea.role = w.role
+    LEFT JOIN act ON act.role = w.role LEFT JOIN pre ON pre.owner = w.rolname
+   ORDER BY 1
+$$;
+
+-- What a login owns or is named in, per database. Names only for this database: the others cannot be read from here.
+CREATE FUNCTION usher.owned(login text)
+RETURNS TABLE (database text, kind text, owned boolean, n bigint, objects text[])
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
+  SELECT coalesce(d.datname::text, '(shared)'), s.classid::regclass::text, s.deptype = 'o', count(*),
+         (array_agg(pg_describe_object(s.classid, s.objid, s.objsubid)) FILTER (WHERE d.datname = current_database()))[1:50]
+    FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid
+   WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = usher._managed(login)
+     AND s.classid <> 'pg_auth_members'::regclass
+   GROUP BY 1, 2, 3 ORDER BY 1, 2
+$$;
+
+-- What the DBA should put right, found with the rights of usher_owner.
+CREATE FUNCTION usher._problems() RETURNS TABLE (code text, message text) LANGUAGE sql STABLE AS $$
+  SELECT 'rds_iam_not_grantable', 'usher_owner holds no ADMIN option on rds_iam: nothing can be opened with method iam'
+   WHERE NOT EXISTS (SELECT 1 FROM pg_auth_members m
+     WHERE m.roleid = to_regrole('rds_iam') AND m.member = 'usher_owner'::regrole AND m.admin_option)
+  UNION ALL
+  SELECT 'group_refused', format('profile %s: group %s %s', p.name, quote_ident(g), usher._bad_group(g))
+    FROM usher.profile p, unnest(p.groups) g WHERE p.enabled AND usher._bad_group(g) IS NOT NULL
+  UNION ALL
+  SELECT 'group_not_grantable', format('profile %s: usher_owner may not grant %s; call usher.allow() again', p.name, quote_ident(g))
+    FROM usher.profile p, unnest(p.groups) g
+   WHERE p.enabled AND usher._since16() AND NOT EXISTS (SELECT 1 FROM pg_auth_members m
+     WHERE m.roleid = to_regrole(quote_ident(g)) AND m.member = 'usher_owner'::regrole AND m.admin_option)
+  UNION ALL
+  SELECT 'sessions_hidden', 'usher_owner lacks pg_read_all_stats: client addresses and TLS are not seen'
+   WHERE NOT pg_has_role('usher_owner', 'pg_read_all_stats', 'USAGE')
+  UNION ALL
+  SELECT 'owner_has_member', format('%s is a member of usher_owner', pg_get_userbyid(m.member)) FROM pg_auth_members m
+   WHERE m.roleid = 'usher_owner'::regrole
+     AND m.member <> (SELECT f.proowner FROM pg_proc f WHERE f.oid = 'usher.enter()'::regprocedure)
+  UNION ALL
+  SELECT 'broker_too_rich', 'usher_broker has role attributes or memberships beyond rds_iam' FROM pg_roles r
+   WHERE r.rolname = 'usher_broker' AND (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
+     OR EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.member = r.oid AND m.roleid IS DISTINCT FROM to_regrole('rds_iam')))
+  UNION ALL
+  SELECT 'broker_uses_password', 'usher_broker logs in by password, which a thief could change: prefer usher.broker_auth(''iam'')'
+    FROM pg_roles r WHERE r.rolname = 'usher_broker' AND r.rolcanlogin
+     AND NOT pg_has_role('usher_broker', 'rds_iam', 'MEMBER')
+  UNION ALL
+  SELECT 'prepared_transactions', 'max_prepared_transactions is above 0: a prepared transaction outlives the session of its user'
+   WHERE current_setting('max_prepared_transactions')::int > 0
+  UNION ALL
+  SELECT 'public_schema_writable', 'everybody may create in schema public of this database: REVOKE CREATE ON SCHEMA public FROM PUBLIC'
+    FROM pg_namespace n WHERE n.nspname = 'public' AND has_schema_privilege('public', n.oid, 'CREATE')
+  UNION ALL
+  SELECT 'old_server', 'PostgreSQL 14 lets a role grant itself to others; fixed in 15'
+   WHERE current_setting('server_version_num')::int < 150000
+$$;
+
+CREATE FUNCTION usher.hello() RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER AS $$
+  SELECT jsonb_build_object(
+    'server_version', current_setting('server_version_num')::int,
+    'guard_version', usher.version(),
+    'paused', (SELECT s.value <> 'off' FROM usher.setting s WHERE s.name = 'paused'),
+    'in_recovery', pg_is_in_recovery(),
+    'problems', (SELECT coalesce(jsonb_agg(to_jsonb(p)), '[]') FROM usher._problems() p))
+$$;

@@ -1,0 +1,215 @@
+import { execFile } from 'node:child_process';
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { binariesOf, startPostgres, type PostgresServer } from '../../src/platform/embedded-postgres.ts';
+import type { BrokerLogin, TargetAddress } from '../../src/postgres/postgres.contract.ts';
+import { targetSql } from '../../src/postgres/target-sql.ts';
+
+/** A cluster as RDS sets it up, as far as the guard is concerned: no superuser for us, rds_iam shuts passwords out, TLS. */
+export interface GuardTarget {
+  major: 15 | 17;
+  server: PostgresServer;
+  address: TargetAddress;
+  /** The cluster's superuser, rdsadmin on RDS, over the private socket: for what only AWS can do, and to look. */
+  rdsadmin: pg.Pool;
+  master: BrokerLogin;
+  broker: BrokerLogin;
+  /** A session over verified TLS; ended with the target at the latest. A session that is cut stays silent. */
+  connect(user: string, password: string, config?: pg.ClientConfig): Promise<pg.Client>;
+  asMaster<T extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<T[]>;
+  stop(): Promise<void>;
+}
+
+export interface Authority {
+  ca: string;
+  issue(name: string): Promise<{ key: string; cert: string }>;
+}
+
+const run = promisify(execFile);
+const openssl = async (args: string[]): Promise<void> => void (await run('openssl', args));
+
+/** A certificate authority for the length of a test. */
+export async function makeAuthority(commonName: string): Promise<Authority> {
+  const inDirectory = async <T>(work: (dir: string) => Promise<T>): Promise<T> => {
+    const dir = await mkdtemp(join(tmpdir(), 'usher-ca-'));
+    return work(dir).finally(() => rm(dir, { recursive: true }));
+  };
+  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+  const authority = await inDirectory(async (dir) => {
+    const [key, cert] = [join(dir, 'ca.key'), join(dir, 'ca.pem')];
+    await openssl(['req', '-x509', ...ec, '-subj', `/CN=${commonName}`, '-keyout', key, '-out', cert]);
+    return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
+  });
+  return {
+    ca: authority.cert,
+    issue: (name) =>
+      inDirectory(async (dir) => {
+        const at = (file: string): string => join(dir, file);
+        await writeFile(at('ca.key'), authority.key, { mode: 0o600 });
+        await writeFile(at('ca.pem'), authority.cert);
+        await writeFile(at('ext'), `subjectAltName=DNS:${name}\n`);
+        await openssl(['req', ...ec, '-subj', `/CN=${name}`, '-keyout', at('key'), '-out', at('csr')]);
+        const signing = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '2'];
+        await openssl(['x509', '-req', '-in', at('csr'), ...signing, '-extfile', at('ext'), '-out', at('pem')]);
+        return { key: await readFile(at('key'), 'utf8'), cert: await readFile(at('pem'), 'utf8') };
+      }),
+  };
+}
+
+/** As RFC 5803 and PostgreSQL's pg_authid write it. */
+export function scramVerifier(password: string): string {
+  const salt = randomBytes(16);
+  const salted = pbkdf2Sync(password, salt, 4096, 32, 'sha256');
+  const keyed = (text: string): Buffer => createHmac('sha256', salted).update(text).digest();
+  const stored = createHash('sha256').update(keyed('Client Key')).digest('base64');
+  return `SCRAM-SHA-256$4096:${salt.toString('base64')}$${stored}:${keyed('Server Key').toString('base64')}`;
+}
+
+const secret = (): string => randomBytes(18).toString('base64url');
+
+/** What rdsadmin prepares on RDS. From 16 on somebody must hold ADMIN on rds_iam to hand it on. */
+const rdsRoles = (master: string, password: string, major: number): string => `
+  CREATE ROLE rds_superuser NOLOGIN;
+  CREATE ROLE rds_iam NOLOGIN;
+  CREATE ROLE rds_password NOLOGIN;
+  GRANT pg_monitor, pg_signal_backend, pg_read_all_data, pg_write_all_data, rds_password TO rds_superuser WITH ADMIN OPTION;
+  CREATE ROLE ${master} LOGIN CREATEROLE CREATEDB PASSWORD '${scramVerifier(password)}' VALID UNTIL 'infinity';
+  GRANT rds_superuser TO ${master};
+  ${major >= 16 ? `GRANT rds_iam TO ${master} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;` : ''}
+  ALTER DATABASE postgres OWNER TO ${master};
+`;
+
+/** On RDS tokens go to IAM; here nobody who reaches rds_iam gets in at all, which shows best whom a password still serves. */
+const hba = [
+  'local   all rdsadmin scram-sha-256',
+  'hostnossl all all 127.0.0.1/32 reject',
+  'hostssl all +rds_iam 127.0.0.1/32 reject',
+  'hostssl all all 127.0.0.1/32 scram-sha-256',
+];
+
+/** Starts a cluster, installs the guard as the master, and opens two profiles over one group role. */
+export async function startGuardTarget(major: 15 | 17, authority: Authority): Promise<GuardTarget> {
+  const servername = `orders-${major}.test`;
+  const certificate = await authority.issue(servername);
+  const [adminPassword, masterPassword, brokerPassword] = [secret(), secret(), secret()];
+  const server = await startPostgres({
+    binaries: binariesOf(major === 15 ? 'embedded-postgres-15' : 'embedded-postgres'),
+    dataDir: join(tmpdir(), `usher-guard-${major}-${randomBytes(4).toString('hex')}`),
+    ephemeral: true,
+    superuser: 'rdsadmin',
+    superuserPassword: adminPassword,
+    hba,
+    files: { 'server.key': certificate.key, 'server.crt': certificate.cert },
+    settings: (dir) => ({
+      ssl: 'on',
+      ssl_cert_file: join(dir, 'server.crt'),
+      ssl_key_file: join(dir, 'server.key'),
+      fsync: 'off',
+    }),
+  });
+  const rdsadmin = new pg.Pool({
+    host: server.socketDir,
+    port: server.port,
+    user: 'rdsadmin',
+    password: adminPassword,
+    database: 'postgres',
+    max: 2,
+  });
+  rdsadmin.on('error', () => undefined);
+  await rdsadmin.query(rdsRoles('dba', masterPassword, major));
+
+  const clients: pg.Client[] = [];
+  const connect = async (user: string, password: string, config: pg.ClientConfig = {}): Promise<pg.Client> => {
+    const client = new pg.Client({
+      host: '127.0.0.1',
+      port: server.port,
+      database: 'postgres',
+      ssl: { ca: authority.ca, servername },
+      user,
+      password,
+      ...config,
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+    clients.push(client);
+    return client;
+  };
+  const master = await connectMaster(() => connect('dba', masterPassword));
+  return {
+    major,
+    server,
+    rdsadmin,
+    connect,
+    address: {
+      host: 'localhost',
+      hostaddr: '127.0.0.1',
+      port: server.port,
+      database: 'postgres',
+      servername,
+      ca: authority.ca,
+    },
+    master: { user: 'dba', password: () => Promise.resolve(masterPassword) },
+    broker: { user: 'usher_broker', password: () => Promise.resolve(brokerPassword) },
+    asMaster: async <T extends pg.QueryResultRow>(sql: string, values?: unknown[]) =>
+      (await (await master()).query<T>(sql, values)).rows,
+    stop: async () => {
+      await Promise.allSettled([...clients.map((client) => client.end()), rdsadmin.end()]);
+      await server.stop('immediate');
+    },
+    ...(await prepared(master, rdsadmin, major, brokerPassword)),
+  };
+}
+
+/** The master's own session, made anew when a test had it cut. */
+async function connectMaster(connect: () => Promise<pg.Client>): Promise<() => Promise<pg.Client>> {
+  let client = connect();
+  await client;
+  return async () => {
+    const alive = await (await client).query('SELECT 1').then(
+      () => true,
+      () => false,
+    );
+    if (!alive) client = connect();
+    return client;
+  };
+}
+
+async function prepared(
+  master: () => Promise<pg.Client>,
+  rdsadmin: pg.Pool,
+  major: number,
+  brokerPassword: string,
+): Promise<object> {
+  const dba = await master();
+  await dba.query(targetSql());
+  if (major >= 16) {
+    // On RDS the master hands rds_iam on without reaching it; stock PostgreSQL knows only ADMIN, which is membership. So AWS's
+    // part takes over the grant and the loan ends: every path from the master to rds_iam seen from now on is the guard's fault.
+    await rdsadmin.query('GRANT rds_iam TO usher_owner WITH ADMIN TRUE, INHERIT FALSE, SET FALSE');
+    await rdsadmin.query('REVOKE rds_iam FROM dba CASCADE');
+  }
+  await dba.query('SELECT usher.broker_auth($1)', [scramVerifier(brokerPassword)]);
+  await dba.query(
+    `CREATE ROLE app_read NOLOGIN; CREATE ROLE app_write NOLOGIN; CREATE ROLE app_rich NOLOGIN CREATEDB;`,
+  );
+  await dba.query(
+    `CREATE TABLE orders (id int); GRANT SELECT ON orders TO app_read; GRANT INSERT ON orders TO app_write;`,
+  );
+  await dba.query(`SELECT usher.allow('read', '{app_read}', 60, 5, '{iam,password}'),
+                          usher.allow('write', '{app_write}', 30, 3, '{iam,password}'),
+                          usher.allow('token-only', '{app_read}', 60)`);
+  return {};
+}
+
+/** Looks again and again until it holds; fails after 10 s. */
+export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not within 10 s: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
