@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 /** An operator's own bundles: by region, where the PEM (and PKCS7) stands and, for the broker itself, a file that holds it. */
-export type TrustOverrides = Readonly<Record<string, { pem: string; p7b?: string; file?: string }>>;
+export type TrustOverrides = Readonly<Record<string, { partition?: string; pem: string; p7b?: string; file?: string }>>;
 
 /** Everything that can be configured, read once. `.env.example` lists the same names. */
 export interface Settings {
@@ -24,6 +24,8 @@ export interface Settings {
     readonly connectRoleName: string;
     readonly externalId: string | undefined;
     readonly secretsDirectory: string | undefined;
+    /** Reads a secret out of the environment at use; only names that start with USHER_SECRET_. */
+    readonly env: (name: string) => string | undefined;
   };
   readonly policyFile: string | undefined;
   readonly trustOverrides: TrustOverrides;
@@ -73,11 +75,12 @@ function flag(env: Environment, name: string, fallback: boolean): boolean {
   return value === 'true';
 }
 
+/** A JSON object, or the name of a file that holds one. */
 function trustOverrides(env: Environment): TrustOverrides {
-  const file = text(env, 'USHER_TRUST_FILE');
-  if (file === undefined) return {};
+  const given = text(env, 'USHER_TRUST_BUNDLES');
+  if (given === undefined) return {};
   try {
-    const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    const parsed: unknown = JSON.parse(given.startsWith('{') ? given : readFileSync(given, 'utf8'));
     if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error('not an object');
     for (const [region, bundle] of Object.entries(parsed as Record<string, unknown>)) {
       const pem = (bundle as { pem?: unknown } | null)?.pem;
@@ -85,7 +88,7 @@ function trustOverrides(env: Environment): TrustOverrides {
     }
     return parsed as TrustOverrides;
   } catch (error) {
-    throw new ConfigError(`USHER_TRUST_FILE ${file} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(`USHER_TRUST_BUNDLES cannot be used: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -112,6 +115,7 @@ export function readSettings(env: Environment): Settings {
       connectRoleName: text(env, 'USHER_CONNECT_ROLE') ?? 'usher-connect',
       externalId: text(env, 'USHER_EXTERNAL_ID'),
       secretsDirectory: text(env, 'USHER_SECRETS_DIR'),
+      env: (name) => (name.startsWith('USHER_SECRET_') ? env[name] : undefined),
     },
     policyFile: text(env, 'USHER_POLICY_FILE'),
     trustOverrides: trustOverrides(env),

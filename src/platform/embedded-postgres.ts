@@ -313,6 +313,7 @@ export async function startPostgres(o: PostgresOptions): Promise<PostgresServer>
   const user = serverUser();
   const binaries = await usableBinaries(o.binaries, user);
   const dataDir = await placeFor(resolve(o.dataDir), user);
+  await refuseForeignDir(dataDir);
   const place: Place = { binaries, dataDir, user, afterwards: o.ephemeral === true ? 'remove' : 'keep' };
   try {
     if (!existsSync(join(dataDir, 'PG_VERSION'))) {
@@ -326,6 +327,13 @@ export async function startPostgres(o: PostgresOptions): Promise<PostgresServer>
       await rm(dataDir, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Before anything that may remove the directory: one that holds other things is never ours. */
+async function refuseForeignDir(dataDir: string): Promise<void> {
+  const content = await readdir(dataDir).catch((): string[] => []);
+  if (content.length > 0 && !content.includes('PG_VERSION'))
+    throw new Error(`${dataDir} is not empty and holds no PostgreSQL data`);
 }
 
 interface Place {

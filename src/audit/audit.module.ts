@@ -1,0 +1,11 @@
+import { Global, Module } from '@nestjs/common';
+import { RefusalRecord } from '../platform/http/problem.filter.js';
+import { AuditService } from './audit.service.js';
+
+/** The record. Global: whoever changes anything writes to it. */
+@Global()
+@Module({
+  providers: [AuditService, { provide: RefusalRecord, useExisting: AuditService }],
+  exports: [AuditService, RefusalRecord],
+})
+export class AuditModule {}

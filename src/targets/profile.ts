@@ -1,0 +1,61 @@
+import type { Profile as Row } from '../generated/prisma/client.js';
+import type { ProfileFacts, TargetFacts } from '../policy/policy.contract.js';
+import type { GuardProfile } from '../postgres/postgres.contract.js';
+import type { LoginMethod, Profile } from './targets.contract.js';
+
+export type ProfileRow = Row;
+
+export const presentProfile = (row: Row): Profile => ({
+  id: row.id,
+  targetId: row.targetId,
+  name: row.name,
+  groups: row.groups,
+  maxMinutes: row.maxMinutes,
+  approvalsNeeded: row.approvalsNeeded,
+  readOnly: row.readOnly,
+  connectionLimit: row.connectionLimit,
+  methods: row.methods as LoginMethod[],
+  createdAt: row.createdAt,
+  updatedAt: row.updatedAt,
+});
+
+export const profileFacts = (row: Row, target: TargetFacts): ProfileFacts => ({
+  id: row.id,
+  target,
+  readOnly: row.readOnly,
+  approvalsNeeded: row.approvalsNeeded,
+  maxMinutes: row.maxMinutes,
+});
+
+interface Promised {
+  name: string;
+  groups: readonly string[];
+  maxMinutes: number;
+  connectionLimit: number;
+  methods: readonly string[];
+}
+
+const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
+  JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
+
+/**
+ * How a profile differs from what the owner of the target allow-listed there, in words; empty when it may be used.
+ * The target's word is final: the guard gives what its own list says, so a difference would make a plan a lie.
+ */
+export function differences(profile: Promised, allowed: GuardProfile | undefined): string[] {
+  if (!allowed) return ['it is not on the target\'s allow-list'];
+  const found: string[] = [];
+  if (!allowed.enabled) found.push('it is switched off on the target');
+  if (!sameSet(profile.groups, allowed.groups)) found.push(`its groups there are ${allowed.groups.join(', ')}`);
+  if (profile.maxMinutes > allowed.maxMinutes) found.push(`it may last ${allowed.maxMinutes} minutes there`);
+  if (profile.connectionLimit !== allowed.connectionLimit) found.push(`its connection limit there is ${allowed.connectionLimit}`);
+  const missing = profile.methods.filter((method) => !allowed.methods.includes(method as LoginMethod));
+  if (missing.length > 0) found.push(`method ${missing.join(', ')} is not allowed there`);
+  return found;
+}
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+/** What the owner of the target would run to allow exactly this profile. */
+export const allowStatement = (profile: Promised): string =>
+  `SELECT usher.allow(${literal(profile.name)}, ${literal(`{${profile.groups.join(',')}}`)}, ${profile.maxMinutes}, ${profile.connectionLimit}, ${literal(`{${profile.methods.join(',')}}`)});`;

@@ -1,0 +1,95 @@
+import type { Endpoint as EndpointRow, Target as Row } from '../generated/prisma/client.js';
+import type { FieldProblem } from '../platform/errors.js';
+import type { TargetFacts } from '../policy/policy.contract.js';
+import type { EndpointKind, Target, TargetEnvironment, TargetKind } from './targets.contract.js';
+
+export type TargetRow = Row & { endpoints: EndpointRow[] };
+
+/** What goes out: listed field by field, so that a new column is never shown by accident. */
+export const presentTarget = (row: TargetRow): Target => ({
+  id: row.id,
+  name: row.name,
+  kind: row.kind as TargetKind,
+  partition: row.partition,
+  region: row.region,
+  accountId: row.accountId,
+  resourceId: row.resourceId,
+  engineVersion: row.engineVersion,
+  environment: row.environment as TargetEnvironment,
+  ownerGroup: row.ownerGroup,
+  databases: row.databases,
+  caIdentifier: row.caIdentifier,
+  masterUser: row.masterUser,
+  guardDatabase: row.guardDatabase,
+  brokerLogin: row.brokerLogin,
+  brokerAuthentication: row.brokerSecret === null ? 'iam' : 'secret',
+  connectRole: row.connectRole,
+  enabled: row.enabled,
+  endpoints: row.endpoints.map(({ id, kind, connectHost, tokenHost, port }) => ({
+    id,
+    kind: kind as EndpointKind,
+    connectHost,
+    tokenHost,
+    port,
+  })),
+  createdAt: row.createdAt,
+  updatedAt: row.updatedAt,
+});
+
+export const targetFacts = (row: Row): TargetFacts => ({
+  id: row.id,
+  environment: row.environment as TargetFacts['environment'],
+  ownerGroup: row.ownerGroup,
+  enabled: row.enabled && row.deletedAt === null,
+});
+
+/** Which endpoint kinds a kind of target can have, and which prefix its resource id carries. */
+const shapes: Record<string, { prefix: string; kinds: readonly string[] }> = {
+  'rds-instance': { prefix: 'db-', kinds: ['instance', 'reader'] },
+  'aurora-cluster': { prefix: 'cluster-', kinds: ['writer', 'reader', 'custom', 'instance'] },
+  'rds-proxy': { prefix: 'prx-', kinds: ['proxy', 'writer', 'instance'] },
+};
+
+/** What of a target does not fit together, field by field. */
+export function targetProblems(target: {
+  kind: string;
+  resourceId: string;
+  endpoints: readonly { kind: string }[];
+  brokerSecret?: string | null;
+}): FieldProblem[] {
+  const shape = shapes[target.kind];
+  if (!shape) return [{ field: 'kind', message: 'The kind is not known.' }];
+  const problems: FieldProblem[] = [];
+  if (!target.resourceId.startsWith(shape.prefix))
+    problems.push({ field: 'resourceId', message: `The resource id of a target of kind ${target.kind} starts with ${shape.prefix}.` });
+  for (const { kind } of target.endpoints)
+    if (!shape.kinds.includes(kind))
+      problems.push({ field: 'endpoints', message: `A target of kind ${target.kind} has no endpoint of kind ${kind}, only ${shape.kinds.join(', ')}.` });
+  if (!writable(target.endpoints))
+    problems.push({ field: 'endpoints', message: 'One endpoint must be of kind writer or instance: roles are made there, also behind a proxy.' });
+  if (target.kind === 'rds-proxy' && !target.brokerSecret)
+    problems.push({
+      field: 'brokerSecret',
+      message: 'A proxy needs brokerSecret: the IAM id is the proxy\'s, so the broker cannot sign its own way into the database behind it.',
+    });
+  return problems;
+}
+
+/** The endpoint where roles are made. */
+export const writable = <E extends { kind: string }>(endpoints: readonly E[]): E | undefined =>
+  endpoints.find(({ kind }) => kind === 'writer') ?? endpoints.find(({ kind }) => kind === 'instance');
+
+/** The endpoint that people are given unless they name a kind. */
+export const usual = <E extends { kind: string }>(endpoints: readonly E[]): E | undefined =>
+  endpoints.find(({ kind }) => kind === 'proxy') ?? writable(endpoints);
+
+/** Names of the fields that an update changes, with both values; nothing here is secret. */
+export function changesOf<T extends object>(before: object, input: T): Record<string, { from: unknown; to: unknown }> {
+  const old = before as Record<string, unknown>;
+  return Object.fromEntries(
+    Object.entries(input)
+      .filter(([, to]) => to !== undefined)
+      .filter(([name, to]) => JSON.stringify(old[name]) !== JSON.stringify(to))
+      .map(([name, to]) => [name, { from: name === 'endpoints' ? 'replaced' : old[name], to }]),
+  );
+}

@@ -1,0 +1,332 @@
+import { ArgsType, Field, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  ArrayUnique,
+  IsArray,
+  IsBoolean,
+  IsEnum,
+  IsFQDN,
+  IsInt,
+  IsOptional,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+  MinLength,
+  ValidateIf,
+  ValidateNested,
+} from 'class-validator';
+
+export enum TargetKind {
+  rds_instance = 'rds-instance',
+  aurora_cluster = 'aurora-cluster',
+  rds_proxy = 'rds-proxy',
+}
+registerEnumType(TargetKind, { name: 'TargetKind' });
+
+export enum EndpointKind {
+  writer = 'writer',
+  reader = 'reader',
+  instance = 'instance',
+  custom = 'custom',
+  proxy = 'proxy',
+}
+registerEnumType(EndpointKind, { name: 'EndpointKind' });
+
+export enum TargetEnvironment {
+  prod = 'prod',
+  staging = 'staging',
+  test = 'test',
+  dev = 'dev',
+}
+registerEnumType(TargetEnvironment, { name: 'TargetEnvironment' });
+
+export enum LoginMethod {
+  iam = 'iam',
+  password = 'password',
+}
+registerEnumType(LoginMethod, { name: 'LoginMethod' });
+
+const HOST = { require_tld: false, allow_numeric_tld: true };
+const NAME = /^[a-z][a-z0-9-]{0,62}$/;
+/** A group role of PostgreSQL; the guard on the target refuses those that reach too far. */
+const ROLE = /^[a-z_][a-z0-9_]{0,62}$/;
+/** Printable, no control characters, no line breaks. */
+const PLAIN = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
+
+/** One address of a target. */
+@ObjectType()
+export class Endpoint {
+  id: string;
+  kind: EndpointKind;
+  /** Where clients connect */
+  connectHost: string;
+  /** The real RDS endpoint that tokens are signed for */
+  tokenHost: string;
+  @Field(() => Int)
+  port: number;
+}
+
+@ObjectType()
+export class Target {
+  id: string;
+  name: string;
+  kind: TargetKind;
+  partition: string;
+  region: string;
+  accountId: string;
+  /** DbiResourceId, DbClusterResourceId, or the prx- of a proxy */
+  resourceId: string;
+  engineVersion: string;
+  environment: TargetEnvironment;
+  /** Members of this group own the target: they approve and may end access */
+  ownerGroup: string;
+  databases: string[];
+  caIdentifier: string;
+  masterUser: string | null;
+  /** Database that holds the usher schema */
+  guardDatabase: string;
+  brokerLogin: string;
+  /** iam, or secret when the broker reads a password at use */
+  brokerAuthentication: string;
+  connectRole: string | null;
+  enabled: boolean;
+  endpoints: Endpoint[];
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+@ObjectType()
+export class TargetPage {
+  items: Target[];
+  nextCursor: string | null;
+}
+
+@InputType()
+export class EndpointInput {
+  @IsEnum(EndpointKind)
+  kind: EndpointKind;
+  /** Where clients connect */
+  @IsFQDN(HOST)
+  connectHost: string;
+  /** The real RDS endpoint that tokens are signed for; the connect host when left out */
+  @IsOptional()
+  @IsFQDN(HOST)
+  tokenHost?: string;
+  @IsInt()
+  @Min(1)
+  @Max(65535)
+  @Field(() => Int)
+  port: number;
+}
+
+@InputType()
+export class CreateTarget {
+  /** Lower case, unique */
+  @Matches(NAME)
+  name: string;
+  @IsEnum(TargetKind)
+  kind: TargetKind;
+  /** aws, aws-cn or aws-us-gov */
+  @Matches(/^aws[a-z-]{0,16}$/)
+  partition: string;
+  @Matches(/^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$/)
+  region: string;
+  @Matches(/^[0-9]{12}$/)
+  accountId: string;
+  /** db-… of an instance, cluster-… of a cluster, prx-… of a proxy */
+  @Matches(/^(db-[A-Z0-9]{1,64}|cluster-[A-Z0-9]{1,64}|prx-(?!endpoint)[A-Za-z0-9]{1,64})$/)
+  resourceId: string;
+  @Matches(/^[0-9]{2}(\.[0-9]{1,3}){0,2}$/)
+  engineVersion: string;
+  @IsEnum(TargetEnvironment)
+  environment: TargetEnvironment;
+  @Matches(PLAIN)
+  @MaxLength(256)
+  ownerGroup: string;
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(100)
+  @ArrayUnique()
+  @Matches(PLAIN, { each: true })
+  @MaxLength(63, { each: true })
+  databases: string[];
+  @Matches(/^[a-z0-9-]{1,63}$/)
+  caIdentifier: string;
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(50)
+  @ValidateNested({ each: true })
+  @Type(() => EndpointInput)
+  endpoints: EndpointInput[];
+  /** The master user's name, which nobody's login role may be */
+  @IsOptional()
+  @Matches(PLAIN)
+  @MaxLength(63)
+  masterUser?: string;
+  /** Database that holds the usher schema; postgres when left out */
+  @IsOptional()
+  @Matches(PLAIN)
+  @MaxLength(63)
+  guardDatabase?: string;
+  /** The broker's own login; usher_broker when left out */
+  @IsOptional()
+  @Matches(ROLE)
+  brokerLogin?: string;
+  /** Only where the broker cannot log in by IAM token: env:USHER_SECRET_…, file:/… or the ARN of a secret */
+  @IsOptional()
+  @Matches(/^(env:USHER_SECRET_[A-Z0-9_]{1,64}|file:\/.{1,512}|arn:aws[a-z-]*:secretsmanager:.{1,512})$/)
+  brokerSecret?: string;
+  /** IAM role in the target's account that signs tokens, when it is not the configured one */
+  @IsOptional()
+  @Matches(/^[\w+=,.@/-]{1,128}$/)
+  connectRole?: string;
+}
+
+/** Fields left out stay as they are. What the target is (kind, account, region, resource id) cannot be changed. */
+@InputType()
+export class UpdateTarget {
+  @IsOptional()
+  @Matches(/^[0-9]{2}(\.[0-9]{1,3}){0,2}$/)
+  engineVersion?: string;
+  @IsOptional()
+  @IsEnum(TargetEnvironment)
+  environment?: TargetEnvironment;
+  @IsOptional()
+  @Matches(PLAIN)
+  @MaxLength(256)
+  ownerGroup?: string;
+  @IsOptional()
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(100)
+  @ArrayUnique()
+  @Matches(PLAIN, { each: true })
+  @MaxLength(63, { each: true })
+  databases?: string[];
+  @IsOptional()
+  @Matches(/^[a-z0-9-]{1,63}$/)
+  caIdentifier?: string;
+  @IsOptional()
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(50)
+  @ValidateNested({ each: true })
+  @Type(() => EndpointInput)
+  endpoints?: EndpointInput[];
+  /** false: nothing new is opened; what is open ends as planned */
+  @IsOptional()
+  @IsBoolean()
+  enabled?: boolean;
+}
+
+/** A named level of access on a target. */
+@ObjectType()
+export class Profile {
+  id: string;
+  targetId: string;
+  /** The name that the target's owner allow-listed with usher.allow() */
+  name: string;
+  /** PostgreSQL group roles */
+  groups: string[];
+  @Field(() => Int)
+  maxMinutes: number;
+  @Field(() => Int)
+  approvalsNeeded: number;
+  readOnly: boolean;
+  @Field(() => Int)
+  connectionLimit: number;
+  @Field(() => [LoginMethod])
+  methods: LoginMethod[];
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+@InputType()
+export class CreateProfile {
+  @Matches(/^[a-z][a-z0-9_-]{0,62}$/)
+  name: string;
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(20)
+  @ArrayUnique()
+  @Matches(ROLE, { each: true })
+  groups: string[];
+  /** Longest access at a time, in minutes; at most 31 days */
+  @IsInt()
+  @Min(1)
+  @Max(44640)
+  @Field(() => Int)
+  maxMinutes: number;
+  /** People who must agree; 0 where policy may let it pass without */
+  @IsInt()
+  @Min(0)
+  @Max(10)
+  @Field(() => Int)
+  approvalsNeeded: number;
+  @IsBoolean()
+  readOnly: boolean;
+  /** Sessions of one login at the same time */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(100)
+  @Field(() => Int, { nullable: true })
+  connectionLimit?: number;
+  @IsOptional()
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayUnique()
+  @IsEnum(LoginMethod, { each: true })
+  @Field(() => [LoginMethod], { nullable: true })
+  methods?: LoginMethod[];
+}
+
+@InputType()
+export class UpdateProfile {
+  @IsOptional()
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(20)
+  @ArrayUnique()
+  @Matches(ROLE, { each: true })
+  groups?: string[];
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(44640)
+  @Field(() => Int, { nullable: true })
+  maxMinutes?: number;
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(10)
+  @Field(() => Int, { nullable: true })
+  approvalsNeeded?: number;
+  @IsOptional()
+  @IsBoolean()
+  readOnly?: boolean;
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(100)
+  @Field(() => Int, { nullable: true })
+  connectionLimit?: number;
+}
+
+@ArgsType()
+export class PageArgs {
+  @IsOptional()
+  @MinLength(1)
+  @MaxLength(100)
+  cursor?: string;
+  @ValidateIf((page: PageArgs) => page.limit !== undefined)
+  @Type(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(200)
+  @Field(() => Int, { nullable: true })
+  limit?: number;
+}

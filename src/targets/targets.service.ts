@@ -1,0 +1,163 @@
+import { Injectable } from '@nestjs/common';
+import { v7 } from 'uuid';
+import { AuditService } from '../audit/audit.service.js';
+import type { Prisma } from '../generated/prisma/client.js';
+import type { Actor } from '../platform/actor.js';
+import { concerning } from '../platform/call.js';
+import { Clock } from '../platform/clock.js';
+import { DomainError } from '../platform/errors.js';
+import { asId, readPage, toPage } from '../platform/page.js';
+import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
+import { PolicyService } from '../policy/policy.service.js';
+import { changesOf, presentTarget, targetProblems, type TargetRow } from './target.js';
+import type { CreateTarget, EndpointInput, PageArgs, Target, TargetPage, UpdateTarget } from './targets.contract.js';
+import { TrustService } from './trust.service.js';
+
+const withEndpoints = { endpoints: { orderBy: { id: 'asc' } } } satisfies Prisma.TargetInclude;
+
+/** The register of targets: what there is, and who owns it. */
+@Injectable()
+export class TargetsService {
+  constructor(
+    private readonly db: Database,
+    private readonly clock: Clock,
+    private readonly policy: PolicyService,
+    private readonly audit: AuditService,
+    private readonly trust: TrustService,
+  ) {}
+
+  /** @throws DomainError `policy_denied`, `invalid_input`, `unknown_region`, `unknown_partition`, `name_taken` */
+  async create(actor: Actor, input: CreateTarget): Promise<Target> {
+    this.policy.authorize(actor, 'administerTargets');
+    this.refuse(input);
+    const now = this.clock.now();
+    const { endpoints, ...plain } = input;
+    const data: Prisma.TargetUncheckedCreateInput = {
+      id: v7(),
+      ...plain,
+      guardDatabase: input.guardDatabase ?? 'postgres',
+      brokerLogin: input.brokerLogin ?? 'usher_broker',
+      createdAt: now,
+      updatedAt: now,
+      endpoints: { create: endpoints.map(endpointRow) },
+    };
+    return this.db.tx(async (tx) => {
+      const row = await tx.target.create({ data, include: withEndpoints }).catch(nameTaken(input.name));
+      const { name, kind, region, accountId, resourceId } = row;
+      const details = { name, kind, region, accountId, resourceId };
+      await this.audit.append(tx, actor, { action: 'target.create', targetId: row.id, details });
+      return presentTarget(row);
+    });
+  }
+
+  async list(actor: Actor, page: PageArgs): Promise<TargetPage> {
+    this.policy.authorize(actor, 'viewTargets');
+    const { before, take, limit } = readPage(page);
+    const where = { deletedAt: null, ...(before !== undefined && { id: { lt: before } }) };
+    const rows = await this.db.client.target.findMany({ where, orderBy: { id: 'desc' }, take, include: withEndpoints });
+    return toPage(rows, limit, presentTarget);
+  }
+
+  async get(actor: Actor, id: string): Promise<Target> {
+    this.policy.authorize(actor, 'viewTargets');
+    return presentTarget(await this.row(this.db.client, id));
+  }
+
+  /** @throws DomainError `policy_denied`, `target_not_found`, `invalid_input` */
+  async update(actor: Actor, id: string, input: UpdateTarget): Promise<Target> {
+    this.policy.authorize(actor, 'administerTargets');
+    return this.db.tx(async (tx) => {
+      const before = await this.lock(tx, id);
+      const { endpoints, ...plain } = input;
+      this.refuse({ ...before, ...plain, endpoints: endpoints ?? before.endpoints });
+      if (endpoints) await tx.endpoint.deleteMany({ where: { targetId: before.id } });
+      const data = {
+        ...plain,
+        updatedAt: this.clock.now(),
+        ...(endpoints && { endpoints: { create: endpoints.map(endpointRow) } }),
+      };
+      const row = await tx.target.update({ where: { id: before.id }, data, include: withEndpoints });
+      const details = { changed: changesOf(before, input) };
+      await this.audit.append(tx, actor, { action: 'target.update', targetId: row.id, details });
+      return presentTarget(row);
+    });
+  }
+
+  /** @throws DomainError `target_in_use` while grants live on it or requests wait for it */
+  async delete(actor: Actor, id: string): Promise<Target> {
+    this.policy.authorize(actor, 'administerTargets');
+    return this.db.tx(async (tx) => {
+      const before = await this.lock(tx, id);
+      await refuseInUse(tx, { targetId: before.id }, 'target_in_use', 'target');
+      const deletedAt = this.clock.now();
+      const row = await tx.target.update({ where: { id: before.id }, data: { deletedAt }, include: withEndpoints });
+      await this.audit.append(tx, actor, { action: 'target.delete', targetId: row.id, details: { name: row.name } });
+      return presentTarget(row);
+    });
+  }
+
+  /**
+   * The row of a target that is registered.
+   * @throws DomainError `invalid_id`, `target_not_found`
+   */
+  async row(db: Tx, id: string): Promise<TargetRow> {
+    const where = { id: asId(id, 'target id'), deletedAt: null };
+    const row = await db.target.findFirst({ where, include: withEndpoints });
+    if (!row) throw new DomainError('not_found', 'target_not_found', 'There is no such target.', 'GET /v1/targets lists them.');
+    concerning({ targetId: row.id });
+    return row;
+  }
+
+  /** Ids of the targets that one of these groups owns, also of those no longer registered: their record stays theirs. */
+  async ownedBy(groups: readonly string[]): Promise<string[]> {
+    if (groups.length === 0) return [];
+    const rows = await this.db.client.target.findMany({ where: { ownerGroup: { in: [...groups] } }, select: { id: true } });
+    return rows.map((row) => row.id);
+  }
+
+  /** Reads the row and keeps others from changing it until the end of the transaction. */
+  async lock(tx: Tx, id: string): Promise<TargetRow> {
+    await tx.$queryRaw`SELECT 1 FROM target WHERE id = ${asId(id, 'target id')}::uuid FOR UPDATE`;
+    return this.row(tx, id);
+  }
+
+  private refuse(target: Parameters<typeof targetProblems>[0] & { partition: string; region: string }): void {
+    this.trust.bundle(target.partition, target.region);
+    const fields = targetProblems(target);
+    if (fields.length > 0)
+      throw new DomainError('invalid', 'invalid_input', 'The target does not fit together.', fields[0]?.message, { fields });
+  }
+}
+
+/** @throws DomainError while a grant of it is not over or a request of it waits */
+export async function refuseInUse(
+  tx: Tx,
+  of: { targetId: string } | { profileId: string },
+  code: 'target_in_use' | 'profile_in_use',
+  noun: string,
+): Promise<void> {
+  const grants = await tx.grant.count({ where: { ...of, state: { notIn: ['closed', 'failed'] } } });
+  const requests = await tx.request.count({ where: { ...of, state: 'pending' } });
+  if (grants + requests > 0)
+    throw new DomainError(
+      'conflict',
+      code,
+      `This ${noun} has ${grants} grants that are not over and ${requests} requests that wait.`,
+      'End the grants and deny or cancel the requests first, then repeat the call.',
+    );
+}
+
+const endpointRow = (input: EndpointInput) => ({
+  id: v7(),
+  kind: input.kind,
+  connectHost: input.connectHost,
+  tokenHost: input.tokenHost ?? input.connectHost,
+  port: input.port,
+});
+
+const nameTaken = (name: string) => (error: unknown) => {
+  const index = brokenUnique(error);
+  if (index === undefined) throw error;
+  const what = index.includes('resource') ? 'This resource id' : `The name ${name}`;
+  throw new DomainError('conflict', 'name_taken', `${what} is registered already.`, 'GET /v1/targets lists what is.');
+};
