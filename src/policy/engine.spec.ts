@@ -1,0 +1,189 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { PolicyEngine } from './engine.js';
+import { approvalsNeeded, type Decision, type ProfileFacts } from './policy.contract.js';
+import { toCedar, type Question } from './question.js';
+
+const now = new Date('2026-03-10T10:00:00Z');
+const target = {
+  id: 't',
+  environment: 'prod',
+  ownerGroup: 'owners',
+  enabled: true,
+  tags: { team: 'billing' },
+} as const;
+const profile: ProfileFacts = { id: 'p', target, readOnly: true, approvalsNeeded: 1, maxMinutes: 60 };
+const context = { now, durationMinutes: 30, method: 'iam', mode: 'session', hasTicket: true } as const;
+const question: Question = {
+  actor: { id: 'ana', groups: ['engineers', 'owners'], locked: false },
+  action: 'request',
+  resource: profile,
+  context,
+};
+const permitAll = '@id("all") permit (principal, action, resource);';
+const engineOf = (text: string) => new PolicyEngine(text, 'company.cedar');
+const engine = PolicyEngine.load();
+
+describe('what Cedar leaves open is closed', () => {
+  test('a forbid that errs denies, though Cedar would skip it and allow', () => {
+    const strict = engineOf(
+      `${permitAll} @id("stop") @advice("Stop.") forbid (principal, action, resource) when { principal.locked };`,
+    );
+    expect(strict.decide(question).allowed).toBe(true);
+    const asked = toCedar(question);
+    const withoutPerson = asked.entities.filter(({ uid }) => !('type' in uid && uid.type === 'Usher::Person'));
+    const decision = strict.decideCedar({ ...asked, entities: withoutPerson });
+    expect(decision.allowed).toBe(false);
+    expect(decision.errors.join()).toMatch(/^stop: .*does not exist/);
+  });
+
+  test('a missing target denies', () => {
+    const asked = toCedar(question);
+    const entities = asked.entities.filter(({ uid }) => !('type' in uid && uid.type === 'Usher::Target'));
+    expect(engine.decideCedar(asked).allowed).toBe(true);
+    expect(engine.decideCedar({ ...asked, entities })).toMatchObject({ allowed: false, policies: [] });
+  });
+
+  test('the schema is always there: without it the group `obtain` would match nothing', () => {
+    const grouped = engineOf(
+      `${permitAll} @id("none") @advice("No.") forbid (principal, action in Usher::Action::"obtain", resource);`,
+    );
+    expect(grouped.decide(question)).toMatchObject({ allowed: false, policies: ['none'], advice: ['No.'] });
+  });
+
+  test.each([
+    ['an attribute is missing', { ...question, actor: { id: 'ana', groups: [] } }],
+    ['a number is a fraction', { ...question, resource: { ...profile, maxMinutes: 1.5 } }],
+    ['a number is not one', { ...question, context: { ...context, durationMinutes: Number.NaN } }],
+    ['the context is short', { ...question, context: { now } }],
+    ['the context has more', { ...question, action: 'approve', context }],
+    ['the resource is of another kind', { ...question, action: 'viewAudit', resource: 'everything' }],
+    ['there is no resource', { actor: question.actor, action: 'request', context }],
+    ['the action is unknown', { ...question, action: 'toString' }],
+    ['the time is none', { ...question, context: { ...context, now: new Date(Number.NaN) } }],
+  ])('denies when %s', (_, broken) => {
+    const decision = engineOf(permitAll).decide(broken as Question);
+    expect(decision).toMatchObject({ allowed: false, policies: [], approvals: 0 });
+    expect(decision.errors).not.toEqual([]);
+  });
+
+  test('tags reach policy', () => {
+    const tagged = engineOf(
+      '@id("team") permit (principal, action == Usher::Action::"request", resource) when { resource.target.hasTag("team") && resource.target.getTag("team") == "billing" };',
+    );
+    expect(tagged.decide(question).allowed).toBe(true);
+    expect(tagged.decide({ ...question, resource: { ...profile, target: { ...target, tags: {} } } }).allowed).toBe(
+      false,
+    );
+  });
+
+  test('two engines in one process do not mix, and the same text has the same version', () => {
+    const open = engineOf(permitAll);
+    const shut = engineOf('@id("only-zoe") permit (principal == Usher::Person::"zoe", action, resource);');
+    expect([open, shut, open].map((each) => each.decide(question).allowed)).toEqual([true, false, true]);
+    expect(engineOf(permitAll).version).toBe(open.version);
+    expect(shut.version).not.toBe(open.version);
+  });
+});
+
+describe('approvals', () => {
+  const raising = engineOf(`
+    @id("b-two") @approvals("2") permit (principal in Usher::Group::"engineers", action == Usher::Action::"request", resource);
+    @id("a-three") @approvals("3") permit (principal in Usher::Group::"owners", action == Usher::Action::"request", resource);`);
+  const zero = { ...profile, approvalsNeeded: 0 };
+  const skip = (allowed: boolean): Decision => ({ allowed, policies: [], advice: [], approvals: 0, errors: [] });
+
+  test('the highest of those that permit counts, and reasons are sorted', () => {
+    expect(raising.decide(question)).toMatchObject({ allowed: true, approvals: 3, policies: ['a-three', 'b-two'] });
+    const engineer = { ...question.actor, groups: ['engineers'] };
+    expect(raising.decide({ ...question, actor: engineer }).approvals).toBe(2);
+  });
+
+  test('a raised number is not skipped; unskipped is one at the least', () => {
+    expect(approvalsNeeded(zero, raising.decide(question), skip(true))).toBe(3);
+    expect(approvalsNeeded({ ...profile, approvalsNeeded: 5 }, raising.decide(question), skip(false))).toBe(5);
+    expect(approvalsNeeded(profile, engine.decide(question), skip(true))).toBe(0);
+    expect(approvalsNeeded(zero, engine.decide(question), skip(false))).toBe(1);
+  });
+});
+
+describe('a policy file is refused, by name and reason', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'usher-policy-'));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  const scope = '(principal, action == Usher::Action::"request", resource)';
+  test.each([
+    ['syntax, with its line', `${permitAll}\n// é\n@id("x") permit (principal, actoin, resource);`, /:3: .*actoin/],
+    [
+      'an unknown attribute',
+      `@id("env") permit ${scope} when { resource.target.enviroment == Usher::Environment::"prod" };`,
+      /policy "env": .*did you mean `environment`/,
+    ],
+    [
+      'an unknown action',
+      '@id("act") permit (principal, action == Usher::Action::"requst", resource);',
+      /policy "act": .*requst/,
+    ],
+    [
+      'a misspelt environment',
+      `@id("enum") permit ${scope} when { resource.target.environment == Usher::Environment::"production" };`,
+      /policy "enum": .*production/,
+    ],
+    [
+      'a policy that can never apply, which is only a warning',
+      `@id("never") permit ${scope} when { false };`,
+      /policy "never": .*impossible/,
+    ],
+    [
+      'a group where a person belongs',
+      '@id("mixed") permit (principal == Usher::Group::"x", action, resource);',
+      /policy "mixed"/,
+    ],
+    ['a missing @id', `permit ${scope};`, /needs an @id/],
+    ['an @id twice', `${permitAll} ${permitAll}`, /two policies have @id\("all"\)/],
+    ['a forbid without advice', `@id("mute") forbid ${scope};`, /policy "mute": .*@advice/],
+    [
+      'a misspelt annotation',
+      `@id("typo") @approval("2") permit ${scope};`,
+      /policy "typo": unknown annotation @approval/,
+    ],
+    ['approvals that are no number', `@id("many") @approvals("two") permit ${scope};`, /policy "many": @approvals/],
+    ['approvals of a forbid', `@id("no") @advice("x") @approvals("2") forbid ${scope};`, /policy "no": @approvals/],
+    [
+      'approvals where nothing is asked for',
+      '@id("see") @approvals("2") permit (principal, action == Usher::Action::"viewTrust", resource);',
+      /policy "see": @approvals/,
+    ],
+    ['a template', '@id("tpl") permit (principal == ?principal, action, resource);', /templates/],
+    ['nothing', '// nothing here', /no policy/],
+    [
+      'deep brackets',
+      `@id("deep") permit ${scope} when { ${'('.repeat(200)}true${')'.repeat(200)} };`,
+      /nested deeper/,
+    ],
+    ['many operators', `@id("bang") permit ${scope} when { ${'!'.repeat(500)}true };`, /ten operators/],
+    [
+      'deep conditionals',
+      `@id("ifs") permit ${scope} when { ${'if true then '.repeat(800)}true${' else false'.repeat(800)} };`,
+      /200 times "if"/,
+    ],
+    ['a huge file', `// ${'x'.repeat(300_000)}\n${permitAll}`, /larger than 256 KB/],
+  ])('%s', (_, text, message) => {
+    const file = join(directory, 'company.cedar');
+    writeFileSync(file, text);
+    expect(() => PolicyEngine.load(file)).toThrow(message);
+    expect(() => PolicyEngine.load(file)).toThrow(file);
+    expect(engine.decide(question).allowed).toBe(true);
+  });
+
+  test('a file that is not there', () => {
+    expect(() => PolicyEngine.load(join(directory, 'none.cedar'))).toThrow(/none\.cedar: cannot be read/);
+  });
+
+  test('brackets in text and comments are not nesting', () => {
+    expect(() =>
+      engineOf(`// ${'('.repeat(100)}\n@id("text") @advice("${'['.repeat(100)}\\"") forbid ${scope};`),
+    ).not.toThrow();
+  });
+});

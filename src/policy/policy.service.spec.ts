@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest';
+import { systemActor, type PersonActor, type PersonId } from '../platform/actor.js';
+import { Clock } from '../platform/clock.js';
+import { DomainError } from '../platform/errors.js';
+import { PolicyEngine } from './engine.js';
+import { PolicyService, type GrantFacts, type ProfileFacts, type RequestFacts } from './policy.service.js';
+
+class FixedClock extends Clock {
+  at = new Date('2026-03-10T10:00:00Z');
+  now(): Date {
+    return this.at;
+  }
+}
+const clock = new FixedClock();
+const policy = new PolicyService(PolicyEngine.load(), clock);
+
+const person = (id: string, groups: string[] = [], locked = false): PersonActor => ({
+  kind: 'person',
+  id: id as PersonId,
+  name: id,
+  issuer: 'https://idp.example',
+  subject: id,
+  groups,
+  locked,
+  authenticatedAt: undefined,
+  address: undefined,
+  correlationId: 'c',
+});
+const target = { id: 't', environment: 'staging', ownerGroup: 'owners', enabled: true } as const;
+const profile: ProfileFacts = { id: 'p', target, readOnly: true, approvalsNeeded: 1, maxMinutes: 60 };
+const request: RequestFacts = { id: 'r', requesterId: 'bob', profile, approverIds: [] };
+const grant: GrantFacts = {
+  id: 'g',
+  holderId: 'ana',
+  profile,
+  live: true,
+  expiresAt: new Date('2026-03-10T11:00:00Z'),
+};
+const access = { durationMinutes: 30, method: 'iam', mode: 'session', hasTicket: false } as const;
+
+function refusalOf(ask: () => unknown): DomainError {
+  try {
+    ask();
+  } catch (error) {
+    if (error instanceof DomainError) return error;
+    throw error;
+  }
+  throw new Error('it was allowed');
+}
+
+describe('authorize', () => {
+  test('answers the decision when allowed', () => {
+    const decision = policy.authorize(person('ana', ['engineers']), 'request', profile, access);
+    expect(decision).toMatchObject({ allowed: true, policies: ['engineers-read'], approvals: 0 });
+    expect(policy.authorize(person('ana'), 'viewTargets').allowed).toBe(true);
+  });
+
+  test('what nothing permits has advice too', () => {
+    const refusal = refusalOf(() => policy.authorize(person('eve'), 'request', profile, access));
+    expect(refusal).toMatchObject({ kind: 'forbidden', code: 'policy_denied' });
+    expect(refusal.message).toBe('Policy does not allow you to request this access.');
+    expect(refusal.advice).toContain('ask the owner');
+  });
+
+  test('a forbid gives its own advice and its name', () => {
+    const late = { ...access, durationMinutes: 61 };
+    const refusal = refusalOf(() => policy.authorize(person('ana', ['engineers']), 'request', profile, late));
+    expect(refusal.code).toBe('policy_denied');
+    expect(refusal.message).toContain('(duration-within-profile)');
+    expect(refusal.advice).toContain('at most what the profile allows');
+  });
+
+  test("one's own request and somebody else's grant have their own codes", () => {
+    const own = refusalOf(() => policy.authorize(person('bob', ['owners']), 'approve', request));
+    expect(own).toMatchObject({ kind: 'forbidden', code: 'own_request' });
+    const other = refusalOf(() => policy.authorize(person('eve', ['owners']), 'mintToken', grant));
+    expect(other).toMatchObject({ kind: 'forbidden', code: 'not_your_grant' });
+    const dead = refusalOf(() => policy.authorize(person('ana'), 'mintToken', { ...grant, live: false }));
+    expect(dead.code).toBe('policy_denied');
+  });
+
+  test('time is the clock’s', () => {
+    expect(policy.decide(person('ana'), 'mintToken', grant).allowed).toBe(true);
+    const later = new FixedClock();
+    later.at = grant.expiresAt;
+    const then = new PolicyService(PolicyEngine.load(), later);
+    expect(then.decide(person('ana'), 'mintToken', grant)).toMatchObject({
+      allowed: false,
+      policies: ['mint-needs-live-grant'],
+    });
+  });
+
+  test('a job may not ask', () => {
+    const job = systemActor('reconcile', 'c');
+    expect(() => policy.authorize(job, 'revoke', grant)).toThrow(/job reconcile asked/);
+    expect(() => policy.visible(job, 'viewGrants')).toThrow(/job reconcile asked/);
+  });
+
+  test('a fault is kept as the cause, for the log, and not told', () => {
+    const broken = { ...profile, maxMinutes: 1.5 };
+    const refusal = refusalOf(() => policy.authorize(person('ana', ['engineers']), 'request', broken, access));
+    expect(refusal.cause).toBeInstanceOf(Error);
+    expect(`${refusal.message} ${refusal.advice}`).not.toContain('1.5');
+  });
+});
+
+test('visible: everybody his own and owned, auditors all, a locked person nothing', () => {
+  expect(policy.visible(person('ana'), 'viewAudit')).toEqual(['own', 'owned']);
+  expect(policy.visible(person('carol', ['auditors']), 'viewAudit')).toEqual(['own', 'owned', 'all']);
+  const refusal = refusalOf(() => policy.visible(person('carol', ['auditors'], true), 'viewAudit'));
+  expect(refusal.advice).toContain('locked');
+});
+
+test('wasAsked knows the very actor and action, refused or not', () => {
+  const ana = person('ana');
+  expect(policy.wasAsked(ana, 'viewGrants')).toBe(false);
+  policy.visible(ana, 'viewGrants');
+  policy.decide(ana, 'administerTargets');
+  expect([policy.wasAsked(ana, 'viewGrants'), policy.wasAsked(ana, 'administerTargets')]).toEqual([true, true]);
+  expect([policy.wasAsked(ana, 'viewAudit'), policy.wasAsked(person('ana'), 'viewGrants')]).toEqual([false, false]);
+});
