@@ -86,7 +86,8 @@ const NETWORK = /^E[A-Z]+$/;
 export const awsFault = (thrown: unknown, call: AwsCall): DomainError => {
   if (thrown instanceof DomainError) return thrown;
   const code = codeOf(thrown);
-  const refuse = refusals[code] ?? (THROTTLES.test(code) ? throttled : NETWORK.test(code) ? unreachable : serverFault);
+  const listed = Object.hasOwn(refusals, code) ? refusals[code] : undefined;
+  const refuse = listed ?? (THROTTLES.test(code) ? throttled : NETWORK.test(code) ? unreachable : serverFault);
   return refuse(call, code);
 };
 
