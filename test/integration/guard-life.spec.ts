@@ -184,7 +184,7 @@ describe.each([15, 17] as const)('the guard on PostgreSQL %i', (major) => {
     expect(await guard.terminate('carla')).toBe(1);
     await cut;
     await until('no backend is left', async () => (await look('carla')).backends.length === 0);
-    await expect(target.connect('carla', password)).rejects.toMatchObject({ code: '28000' });
+    await expect(target.connect('carla', password)).rejects.toMatchObject({ code: /^28/ });
   });
 
   test('the sweep ends what has expired, sessions included, with no broker needed', async () => {
@@ -258,8 +258,10 @@ describe.each([15, 17] as const)('the guard on PostgreSQL %i', (major) => {
     await expect(target.asMaster('SELECT usher.uninstall()')).rejects.toMatchObject({ code: '55006' });
     await guard.close({ login: 'hugo', grantId: 'grant-hugo-1', why: 'test' });
     await service.forget(`target-${major}`);
-    // AWS's part of the loan, see the fixture, handed back
-    if (major === 17) await target.rdsadmin.query('REVOKE rds_iam FROM usher_owner CASCADE');
+    // the loan of the fixture again, the other way round
+    if (major === 17) {
+      await target.rdsadmin.query('REVOKE rds_iam FROM usher_owner CASCADE; GRANT rds_iam TO dba WITH ADMIN OPTION');
+    }
     const [row] = await target.asMaster<{ uninstall: string }>('SELECT usher.uninstall()');
     expect(row?.uninstall).toMatch(major === 15 ? /^removed$/ : /^removed; usher_keeper stays/);
     const left = await target.rdsadmin.query(

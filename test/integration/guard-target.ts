@@ -71,15 +71,14 @@ export function scramVerifier(password: string): string {
 
 const secret = (): string => randomBytes(18).toString('base64url');
 
-/** What rdsadmin prepares on RDS. From 16 on somebody must hold ADMIN on rds_iam to hand it on. */
-const rdsRoles = (master: string, password: string, major: number): string => `
+/** What rdsadmin prepares on RDS. */
+const rdsRoles = (master: string, password: string): string => `
   CREATE ROLE rds_superuser NOLOGIN;
   CREATE ROLE rds_iam NOLOGIN;
   CREATE ROLE rds_password NOLOGIN;
   GRANT pg_monitor, pg_signal_backend, pg_read_all_data, pg_write_all_data, rds_password TO rds_superuser WITH ADMIN OPTION;
   CREATE ROLE ${master} LOGIN CREATEROLE CREATEDB PASSWORD '${scramVerifier(password)}' VALID UNTIL 'infinity';
   GRANT rds_superuser TO ${master};
-  ${major >= 16 ? `GRANT rds_iam TO ${master} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;` : ''}
   ALTER DATABASE postgres OWNER TO ${master};
 `;
 
@@ -120,7 +119,7 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
     max: 2,
   });
   rdsadmin.on('error', () => undefined);
-  await rdsadmin.query(rdsRoles('dba', masterPassword, major));
+  await rdsadmin.query(rdsRoles('dba', masterPassword));
 
   const clients: pg.Client[] = [];
   const connect = async (user: string, password: string, config: pg.ClientConfig = {}): Promise<pg.Client> => {
@@ -139,6 +138,7 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
     return client;
   };
   const master = await connectMaster(() => connect('dba', masterPassword));
+  await prepare(master, rdsadmin, major, brokerPassword);
   return {
     major,
     server,
@@ -160,7 +160,6 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
       await Promise.allSettled([...clients.map((client) => client.end()), rdsadmin.end()]);
       await server.stop('immediate');
     },
-    ...(await prepared(master, rdsadmin, major, brokerPassword)),
   };
 }
 
@@ -178,20 +177,20 @@ async function connectMaster(connect: () => Promise<pg.Client>): Promise<() => P
   };
 }
 
-async function prepared(
+async function prepare(
   master: () => Promise<pg.Client>,
   rdsadmin: pg.Pool,
   major: number,
   brokerPassword: string,
-): Promise<object> {
+): Promise<void> {
   const dba = await master();
+  // On RDS the master hands rds_iam on without reaching it; stock PostgreSQL 16+ knows only ADMIN, which is membership. So it
+  // is lent for the install, and AWS's part takes the grant over: every path from the master to rds_iam that is seen
+  // afterwards is the guard's fault.
+  const options = 'WITH ADMIN TRUE, INHERIT FALSE, SET FALSE';
+  if (major >= 16) await rdsadmin.query(`GRANT rds_iam TO dba ${options}`);
   await dba.query(targetSql());
-  if (major >= 16) {
-    // On RDS the master hands rds_iam on without reaching it; stock PostgreSQL knows only ADMIN, which is membership. So AWS's
-    // part takes over the grant and the loan ends: every path from the master to rds_iam seen from now on is the guard's fault.
-    await rdsadmin.query('GRANT rds_iam TO usher_owner WITH ADMIN TRUE, INHERIT FALSE, SET FALSE');
-    await rdsadmin.query('REVOKE rds_iam FROM dba CASCADE');
-  }
+  if (major >= 16) await rdsadmin.query(`GRANT rds_iam TO usher_owner ${options}; REVOKE rds_iam FROM dba CASCADE`);
   await dba.query('SELECT usher.broker_auth($1)', [scramVerifier(brokerPassword)]);
   await dba.query(
     `CREATE ROLE app_read NOLOGIN; CREATE ROLE app_write NOLOGIN; CREATE ROLE app_rich NOLOGIN CREATEDB;`,
@@ -202,7 +201,6 @@ async function prepared(
   await dba.query(`SELECT usher.allow('read', '{app_read}', 60, 5, '{iam,password}'),
                           usher.allow('write', '{app_write}', 30, 3, '{iam,password}'),
                           usher.allow('token-only', '{app_read}', 60)`);
-  return {};
 }
 
 /** Looks again and again until it holds; fails after 10 s. */

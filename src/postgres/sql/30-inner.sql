@@ -80,7 +80,7 @@ $$;
 CREATE FUNCTION usher._borrow(u name, as_role boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE format('GRANT %I TO usher_owner', u)
-    || CASE WHEN usher._since16() THEN format(' WITH INHERIT TRUE, SET %s', as_role) ELSE '' END;
+    || CASE WHEN usher._since16() THEN ' WITH INHERIT TRUE, SET ' || as_role::text ELSE '' END;
 END $$;
 CREATE FUNCTION usher._give_back(u name) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

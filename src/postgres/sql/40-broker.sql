@@ -205,7 +205,11 @@ BEGIN
   PERFORM usher._lock_hard();
   FOR u IN SELECT DISTINCT a.usesysid FROM pg_stat_activity a JOIN usher.login l ON l.role = a.usesysid
             WHERE NOT EXISTS (SELECT 1 FROM usher.lease x WHERE x.role = a.usesysid AND x.closed_at IS NULL) LOOP
-    BEGIN n := n + usher._kill(u); EXCEPTION WHEN OTHERS THEN NULL; END;
+    BEGIN                                          -- one that cannot be ended does not save the others
+      n := n + usher._kill(u);
+    EXCEPTION WHEN OTHERS THEN
+      RAISE LOG 'usher sweep could not end the sessions of %: %', u::regrole, SQLERRM;
+    END;
   END LOOP;
   RETURN n;
 END $$;
