@@ -33,8 +33,9 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const KEEPER = fileURLToPath(new URL('./embedded-postgres-keeper.mjs', import.meta.url));
-/** Long enough for the keeper of a killed process to end its server: 5 s of grace and some for the clearing up. */
-const HOLDER_WAIT_MS = 7_000;
+/** Long enough for the keeper of a killed process to notice, and then to end the server: the grace and the clearing up. */
+const HOLDER_WAIT_MS = 1_500;
+const STOPPING_WAIT_MS = 7_000;
 const GRACE_MS = 5_000;
 
 // ------------------------------------------------------------------------------------------------ kept processes
@@ -527,28 +528,36 @@ async function freePort(): Promise<number> {
   return promise;
 }
 
+interface Holder {
+  pid: number;
+  stopping: boolean;
+}
+
 /** The process named in postmaster.pid, when it lives and is a PostgreSQL. */
-async function holderOf(dataDir: string): Promise<number | undefined> {
+async function holderOf(dataDir: string): Promise<Holder | undefined> {
+  if (!existsSync(`/proc/${process.pid}`)) return undefined; // PostgreSQL looks itself, a little less closely
   const file = join(dataDir, 'postmaster.pid');
-  const pid = Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0]);
-  if (!Number.isInteger(pid) || pid <= 1 || !existsSync(`/proc/${process.pid}`)) return undefined; // no /proc: PostgreSQL looks itself
+  const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n');
+  const pid = Number(lines[0]);
+  if (!Number.isInteger(pid) || pid <= 1) return undefined;
   const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
-  if (name.trim() === 'postgres') return pid;
+  if (name.trim() === 'postgres') return { pid, stopping: lines[7]?.trim() === 'stopping' };
   // left by a crash; its number may belong to another program now, which PostgreSQL itself would take for its like
   await rm(file, { force: true });
   return undefined;
 }
 
-/** Waits for the server of a process that was killed a moment ago; a living holder is an error. */
+/** Waits for the server of a process that was killed a moment ago; any other holder is an error. */
 async function awaitHolder(dataDir: string, user: ServerUser): Promise<void> {
-  const deadline = Date.now() + HOLDER_WAIT_MS;
+  const since = Date.now();
   for (;;) {
     const holder = await holderOf(dataDir);
     if (holder === undefined) break;
-    if (Date.now() > deadline)
+    if (Date.now() - since > (holder.stopping ? STOPPING_WAIT_MS : HOLDER_WAIT_MS)) {
       throw new Error(
-        `${dataDir} is in use by the PostgreSQL with process id ${holder}: stop it, or use another directory`,
+        `${dataDir} is in use by the PostgreSQL with process id ${holder.pid}: stop it, or use another directory`,
       );
+    }
     await delay(50);
   }
   const { uid } = await stat(dataDir);
