@@ -1,7 +1,5 @@
-import { DomainError, type ErrorCode, type ErrorKind } from '../platform/errors.js';
-
-/** SQLSTATE, Node's network or TLS code, or one of our own words for a fault that carries no code. */
-type FaultCode = string;
+import { DomainError } from '../platform/errors.js';
+import { bundle, faults, network, reasons, refused, unreachable, untrusted, type Advice } from './faults.js';
 
 /**
  * What may be kept of a failure of `pg`: its code and nothing else. PostgreSQL's own message, detail and context can quote
@@ -10,8 +8,8 @@ type FaultCode = string;
 export class TargetFault extends Error {
   override readonly name = 'TargetFault';
   constructor(
-    /** SQLSTATE, Node error code, or `NO_TLS`, `CONNECT_TIMEOUT`, `CONNECTION_LOST`, `UNKNOWN`. */
-    readonly fault: FaultCode,
+    /** SQLSTATE, Node error code, or `NO_TLS`, `NO_CA`, `CONNECT_TIMEOUT`, `CONNECTION_LOST`, `UNKNOWN`. */
+    readonly fault: string,
     /** The guard's own reason for a refusal, e.g. `paused`, `profile`, `ends_at`, `quota`. */
     readonly reason?: string,
   ) {
@@ -19,228 +17,13 @@ export class TargetFault extends Error {
   }
 }
 
-interface Advice {
-  kind: ErrorKind;
-  code: ErrorCode;
-  message: string;
-  advice: string;
-  /** The same call may succeed a little later with nobody doing anything. */
-  transient?: true;
-}
-
-const unreachable = (message: string, advice: string): Advice => ({
-  kind: 'unavailable',
-  code: 'target_unreachable',
-  message,
-  advice,
-  transient: true,
-});
-const untrusted = (message: string, advice: string): Advice => ({
-  kind: 'unavailable',
-  code: 'target_untrusted',
-  message,
-  advice,
-});
-const notReady = (message: string, advice: string): Advice => ({
-  kind: 'unavailable',
-  code: 'target_not_ready',
-  message,
-  advice,
-});
-const refused = (message: string, advice: string): Advice => ({
-  kind: 'unavailable',
-  code: 'target_refused',
-  message,
-  advice,
-});
-const busy = (message: string, advice: string): Advice => ({ ...refused(message, advice), transient: true });
-
-const install =
-  'The DBA runs the output of `npm run usher -- target-sql` on the writer, in the database registered here.';
-const upgrade = 'The guard is older than this Usher: the DBA runs the output of `npm run usher -- target-sql` again.';
-const network = 'Check host and port, that the instance is available, and its security group and routes from here.';
-const bundle =
-  'Register the CA bundle of the region (GET /v1/trust/bundles), or the certificate authority the instance uses.';
-const signIn =
-  "Check the broker's user name, that `SELECT usher.broker_auth('iam')` was run, that IAM database authentication is on, and that the service's IAM role allows rds-db:connect for usher_broker.";
-
-/** Refusals of the guard, by the reason that it names; see `_refuse` in sql/30-inner.sql. */
-const reasons: Record<string, Advice> = {
-  paused: notReady('The DBA has paused access to this target.', "The DBA sets usher.setting 'paused' to 'off'."),
-  login_name: {
-    kind: 'invalid',
-    code: 'invalid_login_name',
-    message: 'The target does not accept this login name.',
-    advice: 'Choose a name of a-z, 0-9 and _, up to 63 characters, that is not reserved (pg_*, rds*, usher*, aws*).',
-  },
-  profile: refused(
-    "The profile is not on the target's allow-list, or disabled.",
-    'The DBA runs usher.allow(profile, groups, max_minutes) on the target.',
-  ),
-  method: refused(
-    'The target does not allow this login method for the profile.',
-    'The DBA adds the method with usher.allow(..., methods => ...).',
-  ),
-  ends_at: refused(
-    'The end is in the past or beyond the maximum that the target allows for the profile.',
-    "Compare the profile with usher.profiles(); the DBA raises max_minutes, or the target's clock is wrong.",
-  ),
-  group: refused(
-    'The profile names a group role that the target may not hand out.',
-    'The DBA looks at usher.hello(): the group is missing, can log in, or reaches a privileged role.',
-  ),
-  quota: refused(
-    'The target has too many leases or logins.',
-    'The DBA raises the limit in usher.setting, or drops idle logins with usher.drop().',
-  ),
-  not_managed: refused(
-    'A role of this name exists on the target and was not made by usher.',
-    'Give the person another login name, or let the DBA rename the existing role.',
-  ),
-  retired: refused('The login was retired by the DBA.', 'Give the person another login name.'),
-  attributes: refused('The login role carries role attributes.', 'The DBA takes them off with ALTER ROLE.'),
-  member: refused('Another role is a member of the login role.', 'The DBA revokes that membership.'),
-  other_method: refused(
-    'The login has a live grant by the other method.',
-    'End it first: a login uses a token or a password, never both.',
-  ),
-  grant_closed: refused(
-    'The target closed this grant already.',
-    'Ask for a new grant: a closed one is never opened again.',
-  ),
-  role_locked: busy(
-    'A session of the person keeps the role row locked.',
-    'It is tried again; the DBA may end that session.',
-  ),
-};
-
-const faults: Record<FaultCode, Advice> = {
-  // the network
-  ECONNREFUSED: unreachable('Nothing listens at the address of the target.', network),
-  ECONNRESET: unreachable('The connection to the target was cut.', network),
-  EPIPE: unreachable('The connection to the target was cut.', network),
-  ETIMEDOUT: unreachable('The target did not answer in time.', network),
-  EHOSTUNREACH: unreachable('There is no route to the target.', network),
-  ENETUNREACH: unreachable('There is no route to the target.', network),
-  ENOTFOUND: unreachable(
-    'The host name of the target does not exist.',
-    'Check the registered host, and that its DNS zone is seen from here.',
-  ),
-  EAI_AGAIN: unreachable(
-    'The host name of the target could not be resolved just now.',
-    'Check the DNS resolver of this machine.',
-  ),
-  CONNECT_TIMEOUT: unreachable('The target did not answer in time.', network),
-  CONNECTION_LOST: unreachable('The connection to the target was cut.', network),
-  // trust
-  NO_TLS: untrusted(
-    'The target refuses TLS.',
-    'Usher never connects without TLS: turn SSL on (rds.force_ssl = 1), or check that this is the right port.',
-  ),
-  SELF_SIGNED_CERT_IN_CHAIN: untrusted(
-    'The certificate of the target comes from an authority that is not trusted for it.',
-    bundle,
-  ),
-  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted('The target shows a self-signed certificate.', bundle),
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted(
-    'The certificate of the target comes from an authority that is not trusted for it.',
-    bundle,
-  ),
-  UNABLE_TO_GET_ISSUER_CERT: untrusted(
-    'The certificate of the target comes from an authority that is not trusted for it.',
-    bundle,
-  ),
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted(
-    'The certificate of the target comes from an authority that is not trusted for it.',
-    bundle,
-  ),
-  CERT_SIGNATURE_FAILURE: untrusted(
-    'The certificate of the target comes from an authority that is not trusted for it.',
-    bundle,
-  ),
-  ERR_TLS_CERT_ALTNAME_INVALID: untrusted(
-    'The certificate of the target is for another host name.',
-    'Register the name that the certificate carries as servername: for an Aurora custom endpoint, a CNAME or a tunnel, the writer endpoint.',
-  ),
-  CERT_HAS_EXPIRED: untrusted(
-    'The certificate of the target has expired.',
-    "Rotate the instance's certificate authority (modify-db-instance --ca-certificate-identifier).",
-  ),
-  CERT_NOT_YET_VALID: untrusted('The certificate of the target is not valid yet.', 'Check the clock of this machine.'),
-  ERR_SSL_UNSUPPORTED_PROTOCOL: untrusted(
-    'The target offers no TLS 1.2 or newer.',
-    'Raise ssl_min_protocol_version in the parameter group.',
-  ),
-  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: untrusted(
-    'The target offers no TLS 1.2 or newer.',
-    'Raise ssl_min_protocol_version in the parameter group.',
-  ),
-  // PostgreSQL
-  '28000': refused('The target refused the login of the broker.', signIn),
-  '28P01': refused('The target refused the login of the broker.', signIn),
-  '3D000': notReady(
-    'The registered database does not exist on the target.',
-    'Correct the database of the target, and install the guard there.',
-  ),
-  '3F000': notReady('The usher guard is not installed in this database.', install),
-  '42883': notReady('The guard of the target lacks a function.', upgrade),
-  '42P01': notReady('The guard of the target lacks a table.', upgrade),
-  '42501': refused(
-    'The target denies the broker a right it needs.',
-    'The DBA runs `npm run usher -- target-sql` again (it repairs rights) and usher.allow() for the profile.',
-  ),
-  '2BP01': refused(
-    'Objects on the target depend on the login role.',
-    'The DBA runs usher.retire(login), which parks them.',
-  ),
-  '25006': {
-    ...notReady(
-      'The target is read-only: this is a reader, or a failover is under way.',
-      'Register the writer endpoint as the one the broker uses.',
-    ),
-    transient: true,
-  },
-  '42704': refused(
-    'The target does not know this login or lease.',
-    'Nothing is to be undone there; if a DBA dropped the role, open a new grant.',
-  ),
-  '53300': busy(
-    'The target has no connection left.',
-    'Raise max_connections, or the connection limit of usher_broker (20).',
-  ),
-  '55P03': busy(
-    'The target is busy: a lock was not given in time.',
-    'It is tried again; if it lasts, look for a long transaction that holds a role or usher.mutex.',
-  ),
-  '57014': busy(
-    'The target did not finish in time.',
-    'It is tried again; if it lasts, look at the load of the target.',
-  ),
-  '57P01': unreachable(
-    'The target ended the session of the broker.',
-    'It is tried again: a restart, a failover or the sweep.',
-  ),
-  '57P02': unreachable('The target crashed and recovers.', 'It is tried again.'),
-  '57P03': unreachable('The target is starting up.', 'It is tried again.'),
-  XX000: busy(
-    'The target met an internal conflict.',
-    'It is tried again; if it lasts, look at the PostgreSQL log of the target.',
-  ),
-  '40001': busy('Two changes met on the target.', 'It is tried again.'),
-  '40P01': busy('Two changes met on the target.', 'It is tried again.'),
-  UNKNOWN: refused(
-    'The target failed in a way Usher does not know.',
-    'Look at the PostgreSQL log of the target at this moment.',
-  ),
-};
-
 const textOf = (error: object, key: string): string | undefined => {
   const value: unknown = Reflect.get(error, key);
   return typeof value === 'string' ? value : undefined;
 };
 
 /** `pg` reports these by message only. */
-const worded: [RegExp, FaultCode][] = [
+const worded: [RegExp, string][] = [
   [/does not support SSL connections/, 'NO_TLS'],
   [/error establishing an SSL connection/, 'NO_TLS'],
   [
@@ -259,19 +42,23 @@ function faultOf(error: unknown): TargetFault {
   if (error instanceof AggregateError && error.errors.length > 0) return faultOf(error.errors[0]);
   if (typeof error !== 'object' || error === null) return new TargetFault('UNKNOWN');
   const code = textOf(error, 'code');
-  // the guard says why in fields that carry no user text
-  const reason = textOf(error, 'schema') === 'usher' ? textOf(error, 'constraint') : undefined;
-  if (code !== undefined && /^[A-Z0-9_]{5,60}$/.test(code)) return new TargetFault(code, reason);
+  if (code !== undefined && /^[A-Z0-9_]{5,60}$/.test(code)) return new TargetFault(code, reasonOf(error));
   const message = textOf(error, 'message') ?? '';
   return new TargetFault(worded.find(([pattern]) => pattern.test(message))?.[1] ?? 'UNKNOWN');
 }
 
+/** The guard says why in fields that carry no user text. A server that is not what it seems could write anything there. */
+function reasonOf(error: object): string | undefined {
+  const reason = textOf(error, 'schema') === 'usher' ? textOf(error, 'constraint') : undefined;
+  return reason !== undefined && /^[a-z_]{1,40}$/.test(reason) ? reason : undefined;
+}
+
 function adviceFor({ fault, reason }: TargetFault): Advice {
-  const known = (reason === undefined ? undefined : reasons[reason]) ?? faults[fault];
+  const known = reasons.get(reason ?? '') ?? faults.get(fault);
   if (known !== undefined) return known;
   // class 08 is "connection exception"; 57P is "operator intervention"
   if (/^08...$|^57P..$/.test(fault)) return unreachable('The connection to the target was cut.', network);
-  if (fault.startsWith('ERR_SSL_') || fault.startsWith('ERR_TLS_') || fault.startsWith('CERT_')) {
+  if (/^(ERR_SSL_|ERR_TLS_|ERR_OSSL_|CERT_)/.test(fault)) {
     return untrusted('TLS with the target could not be verified.', bundle);
   }
   return refused(

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import pg from 'pg';
-import { faultBehind, toDomainError } from './advice.js';
+import { faultBehind, TargetFault, toDomainError } from './advice.js';
 import { closeParameters, openParameters, statements } from './calls.js';
 import type {
   BrokerLogin,
@@ -38,6 +38,8 @@ const PATIENCE_MS = 5_000;
 
 /** Trusts `ca` only, always checks the certificate against `servername`, never goes below TLS 1.2. */
 function tlsOf({ servername, ca }: TargetAddress): pg.ClientConfig['ssl'] {
+  // Node takes an empty ca for "the authorities of the public web"
+  if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw toDomainError(new TargetFault('NO_CA'));
   return {
     ca,
     rejectUnauthorized: true,
@@ -51,6 +53,7 @@ function tlsOf({ servername, ca }: TargetAddress): pg.ClientConfig['ssl'] {
 /**
  * At most three sessions to one target, ended after 30 s of idleness, and after 15 minutes in any case so that a revoked
  * broker is out. `password` is asked for each.
+ * @throws DomainError target_untrusted when there is no CA to verify with
  */
 export function poolOf(address: TargetAddress, login: BrokerLogin): pg.Pool {
   const pool = new pg.Pool({

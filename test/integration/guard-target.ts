@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process';
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
+import type { Authority } from '../../local/rds/authority.ts';
 import { binariesOf, startPostgres, type PostgresServer } from '../../src/platform/embedded-postgres.ts';
 import type { BrokerLogin, TargetAddress } from '../../src/postgres/postgres.contract.ts';
 import { targetSql } from '../../src/postgres/target-sql.ts';
@@ -22,42 +20,6 @@ export interface GuardTarget {
   connect(user: string, password: string, config?: pg.ClientConfig): Promise<pg.Client>;
   asMaster<T extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<T[]>;
   stop(): Promise<void>;
-}
-
-export interface Authority {
-  ca: string;
-  issue(name: string): Promise<{ key: string; cert: string }>;
-}
-
-const run = promisify(execFile);
-const openssl = async (args: string[]): Promise<void> => void (await run('openssl', args));
-
-/** A certificate authority for the length of a test. */
-export async function makeAuthority(commonName: string): Promise<Authority> {
-  const inDirectory = async <T>(work: (dir: string) => Promise<T>): Promise<T> => {
-    const dir = await mkdtemp(join(tmpdir(), 'usher-ca-'));
-    return work(dir).finally(() => rm(dir, { recursive: true }));
-  };
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  const authority = await inDirectory(async (dir) => {
-    const [key, cert] = [join(dir, 'ca.key'), join(dir, 'ca.pem')];
-    await openssl(['req', '-x509', ...ec, '-subj', `/CN=${commonName}`, '-keyout', key, '-out', cert]);
-    return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
-  });
-  return {
-    ca: authority.cert,
-    issue: (name) =>
-      inDirectory(async (dir) => {
-        const at = (file: string): string => join(dir, file);
-        await writeFile(at('ca.key'), authority.key, { mode: 0o600 });
-        await writeFile(at('ca.pem'), authority.cert);
-        await writeFile(at('ext'), `subjectAltName=DNS:${name}\n`);
-        await openssl(['req', ...ec, '-subj', `/CN=${name}`, '-keyout', at('key'), '-out', at('csr')]);
-        const signing = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '2'];
-        await openssl(['x509', '-req', '-in', at('csr'), ...signing, '-extfile', at('ext'), '-out', at('pem')]);
-        return { key: await readFile(at('key'), 'utf8'), cert: await readFile(at('pem'), 'utf8') };
-      }),
-  };
 }
 
 /** As RFC 5803 and PostgreSQL's pg_authid write it. */
@@ -93,7 +55,7 @@ const hba = [
 /** Starts a cluster, installs the guard as the master, and opens two profiles over one group role. */
 export async function startGuardTarget(major: 15 | 17, authority: Authority): Promise<GuardTarget> {
   const servername = `orders-${major}.test`;
-  const certificate = await authority.issue(servername);
+  const certificate = authority.server([servername]);
   const [adminPassword, masterPassword, brokerPassword] = [secret(), secret(), secret()];
   const server = await startPostgres({
     binaries: binariesOf(major === 15 ? 'embedded-postgres-15' : 'embedded-postgres'),
@@ -102,7 +64,7 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
     superuser: 'rdsadmin',
     superuserPassword: adminPassword,
     hba,
-    files: { 'server.key': certificate.key, 'server.crt': certificate.cert },
+    files: { 'server.key': certificate.keyPem, 'server.crt': certificate.certPem },
     settings: (dir) => ({
       ssl: 'on',
       ssl_cert_file: join(dir, 'server.crt'),
@@ -127,7 +89,7 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
       host: '127.0.0.1',
       port: server.port,
       database: 'postgres',
-      ssl: { ca: authority.ca, servername },
+      ssl: { ca: authority.caPem, servername },
       user,
       password,
       ...config,
@@ -150,7 +112,7 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
       port: server.port,
       database: 'postgres',
       servername,
-      ca: authority.ca,
+      ca: authority.caPem,
     },
     master: { user: 'dba', password: () => Promise.resolve(masterPassword) },
     broker: { user: 'usher_broker', password: () => Promise.resolve(brokerPassword) },
