@@ -12,7 +12,6 @@ const TAIL_LINES = 60;
 
 let job;
 let child;
-let running = false;
 let keep = false; // asked for by {"keep": true}: leave `removeAtEnd` in place
 let ready = false; // it ended before: the asker may try again with the same files
 let orderly = false; // somebody alive told us to end; a bare EOF means that the asker is gone
@@ -41,12 +40,8 @@ function finish(ended) {
 }
 
 function signalChild(signal) {
-  if (!running) return;
-  try {
-    child.kill(signal);
-  } catch {
-    // it ended between the check and the call
-  }
+  // from fork on, not from 'spawn' on: an asker that dies while we start must not leave the process behind
+  if (child.pid !== undefined) child.kill(signal);
 }
 
 let ending = false;
@@ -81,15 +76,13 @@ function begin() {
     ...(job.uid === null ? {} : { uid: job.uid, gid: job.gid }),
   });
   child.on('spawn', () => {
-    running = true;
     tell({ pid: child.pid });
   });
   child.on('error', (error) => {
-    if (running) return;
+    if (child.pid !== undefined) return;
     tell({ failed: error.message });
     finish({ code: 127, signal: null, natural: true });
   });
-  child.on('exit', () => (running = false));
   child.on('close', (code, signal) => finish({ code, signal, natural: !ending }));
   if (child.stderr) watchLog(child.stderr);
 }
@@ -106,7 +99,7 @@ createInterface({ input: process.stdin })
     keep ||= message.keep === true;
     end(message.signal);
   })
-  .on('close', () => end());
+  .on('close', () => ending || end()); // once: a second signal means something else to some programs
 
 // A terminal's Ctrl-C is for the asker, who then tells us; a direct SIGTERM (a machine that shuts down) means the same.
 process.on('SIGINT', () => {});
