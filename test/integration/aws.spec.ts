@@ -1,7 +1,9 @@
 import { inspect } from 'node:util';
+import { Test } from '@nestjs/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startAws } from '../../local/aws/server.ts';
 import type { AwsStandIn } from '../../local/aws/server.ts';
+import { AwsModule } from '../../src/aws/aws.module.ts';
 import type { AwsConfig } from '../../src/aws/config.ts';
 import { connectPolicy, dbUserArn } from '../../src/aws/connect-policy.ts';
 import { IamService } from '../../src/aws/iam.service.ts';
@@ -316,4 +318,13 @@ test('secrets from Secrets Manager, plain and as JSON', async () => {
   const missing = await refusalOf(service.read(plain.replace('plain', 'missing')));
   expect(missing).toMatchObject({ kind: 'invalid', code: 'invalid_input' });
   service.onApplicationShutdown();
+});
+
+test('the module gives every service the one configuration', async () => {
+  const wired = await Test.createTestingModule({
+    imports: [AwsModule.configure({ useFactory: () => config })],
+  }).compile();
+  expect((await wired.get(StsService).callerIdentity(region)).accountId).toBe(accountId);
+  for (const service of [IamService, SignerService, SecretsService]) expect(wired.get(service)).toBeInstanceOf(service);
+  await wired.close();
 });
