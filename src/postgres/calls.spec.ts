@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openParameters, planCalls, statements } from './calls.js';
-import type { PlanInput } from './postgres.contract.js';
+import type { PlanInput } from './target-session.js';
 
 const plan: PlanInput = {
   login: 'jane_doe',

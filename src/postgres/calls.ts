@@ -1,4 +1,4 @@
-import type { LeaseToClose, LeaseToOpen, PlanInput, PlannedCall } from './postgres.contract.js';
+import type { LeaseToClose, LeaseToOpen, PlanInput, PlannedCall } from './target-session.js';
 
 /**
  * The statements the broker runs on a target, each once: what is executed is what an approver was shown.

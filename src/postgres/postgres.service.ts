@@ -2,7 +2,7 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { toDomainError } from './advice.js';
-import type { BrokerLogin, TargetAddress, TargetSession } from './postgres.contract.js';
+import type { BrokerLogin, TargetAddress, TargetSession } from './target-session.js';
 import { GuardSession, poolOf } from './session.js';
 
 interface Kept {

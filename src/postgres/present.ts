@@ -5,7 +5,7 @@ import type {
   LeaseState,
   LoginMethod,
   TargetBackend,
-} from './postgres.contract.js';
+} from './target-session.js';
 
 /** What the guard's functions answer as jsonb. Instants are ISO text, or `infinity`. */
 export interface LeaseRow {

@@ -15,7 +15,7 @@ import type {
   TargetAddress,
   TargetBackend,
   TargetSession,
-} from './postgres.contract.js';
+} from './target-session.js';
 import {
   presentBackend,
   presentHello,

@@ -1,0 +1,182 @@
+/**
+ * What the rest of Usher knows about a target's PostgreSQL: plain types, no type of `pg`.
+ * Names of SQL things follow the guard in `sql/`; instants are `Date`, durations carry their unit in the name.
+ */
+
+/** How a person proves who they are to PostgreSQL. Never both on one login role: `rds_iam` shuts the password out. */
+export type LoginMethod = 'iam' | 'password';
+
+/** Where to connect and what to trust there. TLS is always verified against `ca` and `servername`. */
+export interface TargetAddress {
+  host: string;
+  port: number;
+  database: string;
+  /** The name the certificate must carry (differs from `host` for Aurora custom endpoints, CNAMEs and tunnels). */
+  servername: string;
+  /** PEM text of the roots to trust, and nothing else is trusted. */
+  ca: string;
+  /** Address to dial instead of resolving `host`, as libpq's `hostaddr`. */
+  hostaddr?: string | undefined;
+}
+
+/** The broker's own way in. `password` is asked again for each new session, so an IAM token is never stale. */
+export interface BrokerLogin {
+  user: string;
+  password: () => Promise<string>;
+}
+
+/** A lease to open, or to prolong when `grantId` is live already. */
+export interface LeaseToOpen {
+  login: string;
+  /** Name on the target's own allow-list (`usher.profile`). */
+  profile: string;
+  /** 8 to 64 characters of `[A-Za-z0-9_.:-]`; a closed one is refused for ever. */
+  grantId: string;
+  /** At most the profile's `max_minutes` after the first opening, by the target's clock. */
+  endsAt: Date;
+  method: LoginMethod;
+  /** SCRAM-SHA-256 verifier, only and always with method `password`. Clear text and md5 are refused. */
+  verifier?: string | undefined;
+}
+
+export interface LeaseToClose {
+  login: string;
+  grantId: string;
+  /** Kept in the target's own history, cut at 200 characters. */
+  why: string;
+}
+
+/** The login role after an open or a close. */
+export interface LeaseState {
+  login: string;
+  /** Leases that still give this login access; 0 means NOLOGIN, no password, no group. */
+  live: number;
+  /** The latest end of the live leases. */
+  endsAt: Date | null;
+  /** Groups it still has that usher may not revoke (granted by hand). Empty unless somebody interfered. */
+  leftover: string[];
+}
+export interface OpenedLease extends LeaseState {
+  /** The role did not exist before. */
+  created: boolean;
+}
+export interface ClosedLease extends LeaseState {
+  /** False when the target never had this lease: nothing was to be done. */
+  known: boolean;
+}
+
+/** A live session of a managed login. `applicationName` is chosen by the client: never trust it, always escape it. */
+export interface TargetBackend {
+  pid: number;
+  login: string;
+  database: string | null;
+  /** Null for a Unix socket, or where the guard could not be given pg_read_all_stats. */
+  clientAddress: string | null;
+  clientPort: number | null;
+  /** Null when it may not be seen. */
+  tls: boolean | null;
+  tlsVersion: string | null;
+  tlsCipher: string | null;
+  applicationName: string;
+  backendStart: Date | null;
+  state: string | null;
+}
+
+export interface InspectedMembership {
+  role: string;
+  grantor: string;
+  admin: boolean;
+  /** Null before PostgreSQL 16. */
+  inherit: boolean | null;
+  set: boolean | null;
+}
+export interface InspectedLease {
+  grantId: string;
+  profile: string;
+  method: LoginMethod;
+  openedAt: Date;
+  endsAt: Date;
+}
+
+/** Everything a reconcile compares, for one managed login. */
+export interface InspectedLogin {
+  login: string;
+  /** False when somebody dropped the role behind usher's back. */
+  exists: boolean;
+  canLogin: boolean;
+  connectionLimit: number | null;
+  /** Null for none or infinity. Does not end an IAM login: see the lease. */
+  validUntil: Date | null;
+  /** Of super, createrole, createdb, replication, bypassrls; always empty unless somebody interfered. */
+  attributes: string[];
+  retiredAt: Date | null;
+  /** Without the marker role usher_managed. Includes rds_iam while an iam lease lives. */
+  memberships: InspectedMembership[];
+  /** Roles that are members of this login; always empty unless somebody interfered. */
+  members: string[];
+  leases: InspectedLease[];
+  backends: TargetBackend[];
+  preparedTransactions: number;
+}
+
+/** A line of the target's own allow-list, which only its DBA can write. */
+export interface GuardProfile {
+  name: string;
+  groups: string[];
+  maxMinutes: number;
+  connectionLimit: number;
+  methods: LoginMethod[];
+  enabled: boolean;
+}
+
+/** Something the DBA should put right; `code` is stable. */
+export interface GuardProblem {
+  code: string;
+  message: string;
+}
+export interface GuardHello {
+  /** As `server_version_num`, e.g. 170010. */
+  serverVersion: number;
+  guardVersion: string;
+  /** The DBA's kill switch: nothing opens, closing works. */
+  paused: boolean;
+  /** True on a reader: nothing can be opened or closed here. */
+  inRecovery: boolean;
+  problems: GuardProblem[];
+}
+
+/** The guard of one target, over a few kept sessions. Every failure is a DomainError with advice. */
+export interface TargetSession {
+  open(lease: LeaseToOpen): Promise<OpenedLease>;
+  close(lease: LeaseToClose): Promise<ClosedLease>;
+  /** Ends the sessions of one login and answers how many it signalled; call it after `close` is committed, and look again. */
+  terminate(login: string): Promise<number>;
+  /** All managed logins, or only those named (unknown names are left out). */
+  inspect(logins?: readonly string[]): Promise<InspectedLogin[]>;
+  profiles(): Promise<GuardProfile[]>;
+  hello(): Promise<GuardHello>;
+  /** Live sessions of all managed logins on the instance this session is connected to. */
+  activity(): Promise<TargetBackend[]>;
+  /** Closes every expired lease and then ends the sessions of logins without a lease, as pg_cron would. */
+  sweep(): Promise<void>;
+}
+
+/** What an approver is shown: the very statement, its parameters, and what it does inside the target. */
+export interface PlannedCall {
+  call: 'open' | 'close' | 'terminate';
+  sql: string;
+  parameters: { name: string; value: string }[];
+  /** The statements that the guard runs for it, in order; conditions are SQL comments. */
+  effects: string[];
+}
+export interface PlanInput {
+  login: string;
+  profile: { name: string; groups: readonly string[]; connectionLimit: number };
+  method: LoginMethod;
+  /** Null while it is not yet given: shown as `<grant id>`. */
+  grantId: string | null;
+  /** Null while it is not yet known: shown as `<end of the grant>`. */
+  endsAt: Date | null;
+  /** E.g. 17; from 16 on memberships carry INHERIT and SET. */
+  serverMajor: number;
+}
