@@ -16,12 +16,17 @@ const unprintable = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
  * printable is refused and not cut: a shortened list of groups could lose the very group that a policy forbids.
  * @throws ClaimError
  */
-export function personFromClaims(claims: JWTPayload, groupsClaim = 'groups'): VerifiedPerson {
+export function personFromClaims(
+  claims: JWTPayload,
+  groupsClaim = 'groups',
+  awsPrincipalClaim = 'aws_principal',
+): VerifiedPerson {
   const issuer = requiredText(claims, 'iss');
   const subject = requiredText(claims, 'sub');
   const email = claims.email_verified === false ? undefined : optionalText(claims, 'email');
   const preferredUsername = optionalText(claims, 'preferred_username');
   const acr = optionalText(claims, 'acr');
+  const awsPrincipal = optionalText(claims, awsPrincipalClaim);
   const authenticatedAt = readAuthTime(claims.auth_time);
   return {
     issuer,
@@ -30,6 +35,7 @@ export function personFromClaims(claims: JWTPayload, groupsClaim = 'groups'): Ve
     ...(email === undefined ? {} : { email }),
     ...(preferredUsername === undefined ? {} : { preferredUsername }),
     groups: readGroups(claims, groupsClaim),
+    ...(awsPrincipal === undefined ? {} : { awsPrincipal }),
     ...(authenticatedAt === undefined ? {} : { authenticatedAt }),
     ...(acr === undefined ? {} : { acr }),
     ...(claims.amr === undefined || claims.amr === null ? {} : { amr: texts(claims.amr, 'amr', 32, maxLength.method) }),

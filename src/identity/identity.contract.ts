@@ -9,6 +9,8 @@ export interface VerifiedPerson {
   readonly preferredUsername?: string;
   /** Without duplicates, in the token's order. */
   readonly groups: readonly string[];
+  /** ARN of the person's own IAM user or role, when the provider knows it: what attached mode attaches to. */
+  readonly awsPrincipal?: string;
   /** When the person last proved who he is (`auth_time`). */
   readonly authenticatedAt?: Date;
   readonly acr?: string;
@@ -40,4 +42,6 @@ export interface TokenVerifierConfig {
   readonly clockToleranceSeconds?: number;
   /** Path of the groups in the claims, dots for nesting; defaults to `groups`. */
   readonly groupsClaim?: string;
+  /** Claim that holds the ARN of the person's own IAM user or role; defaults to `aws_principal`. */
+  readonly awsPrincipalClaim?: string;
 }

@@ -75,6 +75,12 @@ export class IdentityService {
     return name;
   }
 
+  /** The person's own IAM user or role, as the provider named it last; undefined when it names none. */
+  async principalOf(personId: string): Promise<string | undefined> {
+    const person = await this.db.client.person.findUniqueOrThrow({ where: { id: personId }, select: { principalArn: true } });
+    return person.principalArn ?? undefined;
+  }
+
   /** What the name would be, with nothing written: for a preview. */
   async previewLogin(personId: string): Promise<string> {
     const person = await this.db.client.person.findUniqueOrThrow({
@@ -106,7 +112,7 @@ export class IdentityService {
 
   private async person(verified: VerifiedPerson): Promise<Person> {
     const key = JSON.stringify([verified.issuer, verified.subject]);
-    const claims = JSON.stringify([verified.name, verified.email, verified.preferredUsername, verified.groups]);
+    const claims = JSON.stringify([verified.name, verified.email, verified.preferredUsername, verified.awsPrincipal, verified.groups]);
     const now = this.clock.now().getTime();
     const known = this.known.get(key);
     if (known?.claims === claims && Math.abs(now - known.readAt) < FRESH) return known.person;

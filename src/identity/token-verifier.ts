@@ -63,7 +63,7 @@ export class TokenVerifier {
       // jose looks at `iat` only together with a maximum age
       if ((payload.iat ?? Infinity) > now.getTime() / 1_000 + this.#tolerance)
         throw new ClaimError('is from the future');
-      return personFromClaims(payload, this.config.groupsClaim);
+      return personFromClaims(payload, this.config.groupsClaim, this.config.awsPrincipalClaim);
     } catch (error) {
       throw this.#refusal(error);
     }

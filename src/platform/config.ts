@@ -18,6 +18,7 @@ export interface Settings {
     readonly algorithms: readonly string[];
     readonly clockToleranceSeconds: number;
     readonly groupsClaim: string;
+    readonly awsPrincipalClaim: string;
   };
   readonly aws: {
     readonly endpointUrl: string | undefined;
@@ -109,6 +110,7 @@ export function readSettings(env: Environment): Settings {
       algorithms: (text(env, 'OIDC_ALGORITHMS') ?? 'RS256,ES256,EdDSA').split(',').map((name) => name.trim()),
       clockToleranceSeconds: integer(env, 'OIDC_CLOCK_TOLERANCE_SECONDS', 30, 0, 300),
       groupsClaim: text(env, 'OIDC_GROUPS_CLAIM') ?? 'groups',
+      awsPrincipalClaim: text(env, 'OIDC_AWS_PRINCIPAL_CLAIM') ?? 'aws_principal',
     },
     aws: {
       endpointUrl: text(env, 'AWS_ENDPOINT_URL'),

@@ -27,6 +27,7 @@ CREATE TABLE "person" (
     "name" TEXT NOT NULL,
     "email" TEXT,
     "user_name" TEXT,
+    "principal_arn" TEXT,
     "groups" TEXT[],
     "locked" BOOLEAN NOT NULL DEFAULT false,
     "first_seen_at" TIMESTAMPTZ(3) NOT NULL,

@@ -85,6 +85,7 @@ BEGIN
   IF NEW.state IS DISTINCT FROM OLD.state THEN
     EXECUTE format('INSERT INTO %I.grant_history (grant_id, from_state, to_state) VALUES ($1, $2, $3)', TG_TABLE_SCHEMA)
       USING NEW.id, OLD.state, NEW.state;
+    PERFORM pg_notify('usher_grant', NEW.id::text); -- wakes those who wait for it; heard only if this commits
   END IF;
   RETURN NEW;
 END $$;

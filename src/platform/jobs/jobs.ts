@@ -59,7 +59,10 @@ export class Jobs implements OnModuleDestroy {
     return (this.started ??= this.boss.start());
   }
 
-  /** Enqueues in the caller's transaction: the job exists exactly if the change does. */
+  /**
+   * Enqueues in the caller's transaction: the job exists exactly if the change does.
+   * @param startAfter by the clock of the database
+   */
   async enqueue(tx: Tx, queue: Queue, data: object, startAfter?: Date): Promise<void> {
     await this.boss.send(queue, data, { db: fromPrisma(tx), ...(startAfter && { startAfter }) });
   }

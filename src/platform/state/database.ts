@@ -25,18 +25,13 @@ export class AlreadyAnswered extends Error {
 @Injectable()
 export class Database implements OnModuleDestroy {
   readonly pool: pg.Pool;
+  /** Sessions that hold a lock while work goes on elsewhere: apart, or they could starve that very work. */
+  readonly locks: pg.Pool;
   readonly client: PrismaClient;
 
   constructor(options: DatabaseOptions) {
-    this.pool = new pg.Pool({
-      connectionString: options.url,
-      max: options.poolSize,
-      application_name: 'usher',
-      options: '-c role=usher_app',
-      connectionTimeoutMillis: 10_000,
-    });
-    // A broken idle connection is replaced at its next use; without a listener it would end the process.
-    this.pool.on('error', () => undefined);
+    this.pool = poolOf(options.url, options.poolSize, 'usher');
+    this.locks = poolOf(options.url, options.poolSize, 'usher locks');
     this.client = new PrismaClient({ adapter: new PrismaPg(this.pool) });
   }
 
@@ -66,7 +61,21 @@ export class Database implements OnModuleDestroy {
   async onModuleDestroy(): Promise<void> {
     await this.client.$disconnect();
     if (!this.pool.ended) await this.pool.end();
+    await this.locks.end();
   }
+}
+
+function poolOf(url: string, max: number, name: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    application_name: name,
+    options: '-c role=usher_app',
+    connectionTimeoutMillis: 10_000,
+  });
+  // A broken idle connection is replaced at its next use; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  return pool;
 }
 
 async function remember(tx: Tx, call: IdempotentCall, answer: unknown): Promise<void> {

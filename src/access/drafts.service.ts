@@ -1,0 +1,123 @@
+import { Injectable } from '@nestjs/common';
+import { connectPolicy, dbUserArn } from '../aws/connect-policy.js';
+import { IamService } from '../aws/iam.service.js';
+import { IamMode } from '../grants/grants.contract.js';
+import { policyName } from '../grants/reconciler.js';
+import { IdentityService } from '../identity/identity.service.js';
+import type { Actor, PersonActor } from '../platform/actor.js';
+import { concerning } from '../platform/call.js';
+import { Clock } from '../platform/clock.js';
+import { DomainError } from '../platform/errors.js';
+import { Database } from '../platform/state/database.js';
+import { approvalsNeeded, PolicyService, type AccessContext, type Decision } from '../policy/policy.service.js';
+import { planCalls } from '../postgres/calls.js';
+import { profileFacts, type ProfileRow } from '../targets/profile.js';
+import { ProfilesService } from '../targets/profiles.service.js';
+import { targetFacts, type TargetRow } from '../targets/target.js';
+import { LoginMethod } from '../targets/targets.contract.js';
+import { TargetsService } from '../targets/targets.service.js';
+import type { AccessDecision, CreateRequest, Plan } from './requests.contract.js';
+
+const LONGEST_LEAD_MS = 30 * 86_400_000;
+
+/** A request that fits, before anybody agreed to it. */
+export interface Draft {
+  target: TargetRow;
+  profile: ProfileRow;
+  database: string;
+  method: LoginMethod;
+  mode: IamMode;
+  principalArn: string | null;
+  decision: Decision;
+  skip: Decision;
+  approvalsNeeded: number;
+}
+
+/** From what a person asks for to what it would come to: the rules of form, policy's word, and the plan. */
+@Injectable()
+export class Drafts {
+  constructor(
+    private readonly db: Database,
+    private readonly clock: Clock,
+    private readonly policy: PolicyService,
+    private readonly targets: TargetsService,
+    private readonly profiles: ProfilesService,
+    private readonly identity: IdentityService,
+    private readonly iam: IamService,
+  ) {}
+
+  /**
+   * Reads and checks everything but policy's word, which it brings along.
+   * @throws DomainError for what is not found or does not fit
+   */
+  async draft(actor: PersonActor, input: CreateRequest): Promise<Draft> {
+    const target = await this.targets.row(this.db.client, input.targetId);
+    const profile = await this.profiles.row(this.db.client, target.id, input.profileId);
+    concerning({ subjectId: actor.id });
+    const method = input.method ?? LoginMethod.iam;
+    const mode = input.mode ?? IamMode.session;
+    this.refuse(input, target, profile, method);
+    const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
+    const facts = profileFacts(profile, targetFacts(target));
+    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: input.ticket !== undefined };
+    const decision = this.policy.decide(actor, 'request', facts, context);
+    const skip = this.policy.decide(actor, 'skipApproval', facts, context);
+    const database = input.database ?? target.databases[0] ?? 'postgres';
+    return { target, profile, database, method, mode, principalArn, decision, skip, approvalsNeeded: approvalsNeeded(facts, decision, skip) };
+  }
+
+  /** @throws DomainError `policy_denied` with the policies' own advice */
+  authorize(actor: Actor, { target, profile, method, mode }: Draft, input: CreateRequest): void {
+    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: input.ticket !== undefined };
+    this.policy.authorize(actor, 'request', profileFacts(profile, targetFacts(target)), context);
+  }
+
+  /**
+   * What will be done, checked against the target and IAM as they are now.
+   * @throws DomainError `profile_not_allowed`, `target_unreachable`, `policy_too_large`, `mode_not_supported`, …
+   */
+  async plan({ target, profile, method, mode, principalArn }: Draft, login: string, grantId: string, endsAt: Date | null): Promise<Plan> {
+    const { serverVersion } = await this.profiles.verify(target, profile);
+    const document = connectPolicy([dbUserArn({ ...target, user: login })]);
+    if (principalArn !== null) await this.iam.fits({ principalArn, policyName: policyName(grantId), document });
+    const serverMajor = Math.floor(serverVersion / 10_000);
+    const role = target.connectRole ?? 'the configured connect role';
+    return {
+      login,
+      statements: planCalls({ login, profile, method, grantId, endsAt, serverMajor }),
+      policy: { ...document },
+      policyAppliesTo: mode === IamMode.attached && principalArn !== null ? principalArn : `one session of ${role} in account ${target.accountId}`,
+    };
+  }
+
+  private refuse(input: CreateRequest, target: TargetRow, profile: ProfileRow, method: LoginMethod): void {
+    if (input.durationMinutes > profile.maxMinutes)
+      throw new DomainError('invalid', 'invalid_duration', `Profile ${profile.name} gives at most ${profile.maxMinutes} minutes.`, 'Ask for less.');
+    if (method === LoginMethod.password || !profile.methods.includes(method))
+      throw new DomainError('invalid', 'method_not_allowed', `Profile ${profile.name} cannot be had by method ${method}.`, 'Use method iam.');
+    if (input.database !== undefined && !target.databases.includes(input.database))
+      throw new DomainError('invalid', 'invalid_input', 'The target has no such database.', `It has ${target.databases.join(', ')}.`);
+    const lead = input.startsAt === undefined ? 0 : input.startsAt.getTime() - this.clock.now().getTime();
+    if (lead < -60_000 || lead > LONGEST_LEAD_MS)
+      throw new DomainError('invalid', 'invalid_start', 'Access may start now or within 30 days.', 'Leave startsAt out to start at once.');
+  }
+
+  private async principal(actor: PersonActor): Promise<string> {
+    const arn = await this.identity.principalOf(actor.id);
+    if (arn !== undefined) return arn;
+    throw new DomainError(
+      'invalid',
+      'mode_not_supported',
+      'Attached mode needs an IAM user or role of your own, and your access token names none.',
+      'Use mode session, or let the identity provider send the ARN in the claim that OIDC_AWS_PRINCIPAL_CLAIM names.',
+    );
+  }
+}
+
+export const presentDecision = ({ decision, approvalsNeeded: needed }: Draft): AccessDecision => ({
+  allowed: decision.allowed,
+  autoApproved: decision.allowed && needed === 0,
+  approvalsNeeded: needed,
+  policies: [...decision.policies],
+  advice: [...decision.advice],
+});

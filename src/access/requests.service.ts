@@ -1,0 +1,236 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { v7 } from 'uuid';
+import { AuditService } from '../audit/audit.service.js';
+import type { AuditAction } from '../audit/events.js';
+import type { Prisma } from '../generated/prisma/client.js';
+import type { RequestState, Verdict } from '../generated/prisma/enums.js';
+import { GrantsService } from '../grants/grants.service.js';
+import { IdentityService } from '../identity/identity.service.js';
+import type { Actor, PersonActor } from '../platform/actor.js';
+import { concerning } from '../platform/call.js';
+import { Clock } from '../platform/clock.js';
+import { SETTINGS, type Settings } from '../platform/config.js';
+import { DomainError } from '../platform/errors.js';
+import { Jobs } from '../platform/jobs/jobs.js';
+import { asId, readPage, toPage } from '../platform/page.js';
+import { Database, type Tx } from '../platform/state/database.js';
+import { PolicyService } from '../policy/policy.service.js';
+import { visibility, visibleRows } from '../policy/visibility.js';
+import { TargetsService } from '../targets/targets.service.js';
+import { Drafts, presentDecision } from './drafts.service.js';
+import { approvals, period, presentRequest, requestFacts, withVotes, type RequestRow } from './request.js';
+import type { AccessRequest, AccessRequestPage, CreateRequest, RequestPreview, RequestQuery } from './requests.contract.js';
+
+/** Who asks for what, and who agrees. Eight collaborators: this is where the flows of the product meet. */
+@Injectable()
+export class RequestsService {
+  constructor(
+    private readonly db: Database,
+    private readonly clock: Clock,
+    private readonly policy: PolicyService,
+    private readonly audit: AuditService,
+    private readonly drafts: Drafts,
+    private readonly identity: IdentityService,
+    private readonly grants: GrantsService,
+    private readonly targets: TargetsService,
+    private readonly jobs: Jobs,
+    @Inject(SETTINGS) private readonly settings: Settings,
+  ) {}
+
+  /** What a request would come to; nothing is stored, also when policy refuses. */
+  async preview(actor: PersonActor, input: CreateRequest): Promise<RequestPreview> {
+    const draft = await this.drafts.draft(actor, input);
+    const decision = presentDecision(draft);
+    if (!decision.allowed) return { decision, plan: null };
+    const login = await this.identity.previewLogin(actor.id);
+    return { decision, plan: await this.drafts.plan(draft, login, v7(), null) };
+  }
+
+  /** @throws DomainError `policy_denied`, `invalid_duration`, `profile_not_allowed`, `target_unreachable`, … with nothing stored */
+  async create(actor: PersonActor, input: CreateRequest): Promise<AccessRequest> {
+    const draft = await this.drafts.draft(actor, input);
+    this.drafts.authorize(actor, draft, input);
+    const grantId = v7();
+    const plan = await this.drafts.plan(draft, await this.identity.previewLogin(actor.id), grantId, null);
+    const { target, profile, method, mode, principalArn, database, decision } = draft;
+    return this.db.tx(async (tx) => {
+      const login = await this.identity.loginFor(tx, actor.id, target.masterUser ?? undefined);
+      if (login !== plan.login)
+        throw new DomainError('conflict', 'concurrent_change', 'Somebody else was given the login name of the plan.', 'Repeat the call.');
+      const now = this.clock.now();
+      const auto = draft.approvalsNeeded === 0;
+      const row = await tx.request.create({
+        data: {
+          id: v7(),
+          grantId,
+          targetId: target.id,
+          profileId: profile.id,
+          personId: actor.id,
+          login,
+          database,
+          durationMinutes: input.durationMinutes,
+          reason: input.reason,
+          ticket: input.ticket ?? null,
+          startsAt: input.startsAt ?? null,
+          method,
+          mode,
+          principalArn,
+          state: auto ? 'approved' : 'pending',
+          approvalsNeeded: draft.approvalsNeeded,
+          policies: [...new Set([...decision.policies, ...(auto ? draft.skip.policies : [])])].sort(),
+          plan: { ...plan } as unknown as Prisma.InputJsonObject,
+          createdAt: now,
+          decideBy: new Date(now.getTime() + this.settings.requestTtlMinutes * 60_000),
+          decidedAt: auto ? now : null,
+        },
+        include: withVotes,
+      });
+      const { durationMinutes, reason, ticket } = row;
+      await this.record(tx, actor, row, 'request.create', {
+        profile: profile.name,
+        durationMinutes,
+        reason,
+        ticket,
+        mode,
+        approvalsNeeded: row.approvalsNeeded,
+        policies: row.policies,
+      });
+      if (auto) await this.openGrant(tx, actor, row);
+      else await this.jobs.enqueue(tx, 'expire-requests', { requestId: row.id }, row.decideBy);
+      return presentRequest(await this.row(tx, row.id));
+    });
+  }
+
+  async list(actor: PersonActor, query: RequestQuery): Promise<AccessRequestPage> {
+    const seen = await this.visible(actor);
+    const { before, take, limit } = readPage(query);
+    const wanted: Prisma.RequestWhereInput = {
+      ...(query.target !== undefined && { targetId: query.target }),
+      ...(query.person !== undefined && { personId: query.person }),
+      ...(query.state !== undefined && { state: query.state }),
+    };
+    const rows = await this.db.client.request.findMany({
+      where: { AND: [seen, wanted, before === undefined ? {} : { id: { lt: before } }] },
+      orderBy: { id: 'desc' },
+      take,
+      include: withVotes,
+    });
+    return toPage(rows, limit, presentRequest);
+  }
+
+  /** @throws DomainError `request_not_found`, also for one that this person may not see */
+  async get(actor: PersonActor, id: string): Promise<AccessRequest> {
+    const where = { AND: [await this.visible(actor), { id: asId(id, 'request id') }] };
+    const row = await this.db.client.request.findFirst({ where, include: withVotes });
+    if (!row) throw notFound();
+    return presentRequest(row);
+  }
+
+  /** One yes. The last one that is needed opens the access. */
+  approve(actor: PersonActor, id: string, comment?: string): Promise<AccessRequest> {
+    return this.decide(id, async (tx, row) => {
+      refuseSecondVote(actor, row);
+      const { policies } = this.policy.authorize(actor, 'approve', requestFacts(row));
+      const voted = await this.vote(tx, actor, row, 'approve', comment);
+      const agreed = approvals(voted);
+      const details = { comment: comment ?? null, approvals: agreed, needed: row.approvalsNeeded, policies };
+      await this.record(tx, actor, row, 'request.approve', details);
+      if (agreed < row.approvalsNeeded) return;
+      await this.decided(tx, row, 'approved');
+      await this.openGrant(tx, actor, row);
+    });
+  }
+
+  /** One no ends it. */
+  deny(actor: PersonActor, id: string, comment?: string): Promise<AccessRequest> {
+    return this.decide(id, async (tx, row) => {
+      refuseSecondVote(actor, row);
+      this.policy.authorize(actor, 'deny', requestFacts(row));
+      await this.vote(tx, actor, row, 'deny', comment);
+      await this.decided(tx, row, 'denied');
+      await this.record(tx, actor, row, 'request.deny', { comment: comment ?? null });
+    });
+  }
+
+  /** The requester takes it back. */
+  cancel(actor: PersonActor, id: string): Promise<AccessRequest> {
+    return this.decide(id, async (tx, row) => {
+      this.policy.authorize(actor, 'cancel', requestFacts(row));
+      await this.decided(tx, row, 'cancelled');
+      await this.record(tx, actor, row, 'request.cancel', {});
+    });
+  }
+
+  /** Ends a request that nobody answered in time; anything else is left as it is. */
+  async expire(actor: Actor, id: string): Promise<void> {
+    await this.db.tx(async (tx) => {
+      const row = await this.lock(tx, id);
+      if (row.state !== 'pending' || row.decideBy > this.clock.now()) return;
+      await this.decided(tx, row, 'expired');
+      await this.record(tx, actor, row, 'request.expire', { approvals: approvals(row), needed: row.approvalsNeeded });
+    });
+  }
+
+  /** Two who decide at once do so one after the other, each on what the other left. */
+  private decide(id: string, change: (tx: Tx, row: RequestRow) => Promise<void>): Promise<AccessRequest> {
+    return this.db.tx(async (tx) => {
+      const row = await this.lock(tx, asId(id, 'request id'));
+      if (row.state === 'pending' && row.decideBy <= this.clock.now()) throw notPending('expired');
+      if (row.state !== 'pending') throw notPending(row.state);
+      await change(tx, row);
+      return presentRequest(await this.row(tx, row.id));
+    });
+  }
+
+  private async lock(tx: Tx, id: string): Promise<RequestRow> {
+    await tx.$queryRaw`SELECT 1 FROM request WHERE id = ${id}::uuid FOR UPDATE`;
+    return this.row(tx, id);
+  }
+
+  private async row(tx: Tx, id: string): Promise<RequestRow> {
+    const row = await tx.request.findUnique({ where: { id }, include: withVotes });
+    if (!row) throw notFound();
+    concerning({ requestId: row.id, targetId: row.targetId, subjectId: row.personId });
+    return row;
+  }
+
+  private async vote(tx: Tx, actor: PersonActor, row: RequestRow, verdict: Verdict, comment?: string): Promise<RequestRow> {
+    const data = { id: v7(), requestId: row.id, personId: actor.id, verdict, comment: comment ?? null, createdAt: this.clock.now() };
+    await tx.vote.create({ data });
+    return this.row(tx, row.id);
+  }
+
+  private async decided(tx: Tx, row: RequestRow, state: RequestState): Promise<void> {
+    await tx.request.update({ where: { id: row.id }, data: { state, decidedAt: this.clock.now() } });
+  }
+
+  private openGrant(tx: Tx, actor: Actor, row: RequestRow): Promise<void> {
+    const { grantId: id, id: requestId, targetId, profileId, personId, login, database, method, mode, principalArn, profile } = row;
+    const period_ = period(row, this.clock.now());
+    return this.grants.open(tx, actor, {
+      ...{ id, requestId, targetId, profileId, personId, login, database, method, mode, principalArn },
+      guardProfile: profile.name,
+      ...period_,
+    });
+  }
+
+  private record(tx: Tx, actor: Actor, row: RequestRow, action: AuditAction, details: Record<string, unknown>): Promise<void> {
+    return this.audit.append(tx, actor, { action, requestId: row.id, targetId: row.targetId, subjectId: row.personId, details });
+  }
+
+  private async visible(actor: PersonActor): Promise<Prisma.RequestWhereInput> {
+    const scopes = this.policy.visible(actor, 'viewRequests');
+    return visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
+  }
+}
+
+function refuseSecondVote(actor: PersonActor, row: RequestRow): void {
+  if (row.votes.some(({ personId }) => personId === actor.id))
+    throw new DomainError('conflict', 'already_voted', 'You have decided on this request already.', 'Somebody else must decide now.');
+}
+
+const notPending = (state: string): DomainError =>
+  new DomainError('conflict', 'request_not_pending', `The request is ${state} already.`, 'Only a pending request can be decided or cancelled.');
+
+const notFound = (): DomainError =>
+  new DomainError('not_found', 'request_not_found', 'There is no such request, or it is not yours to see.', 'GET /v1/requests lists yours.');

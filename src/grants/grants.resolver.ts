@@ -1,0 +1,29 @@
+import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
+import { Caller } from '../identity/actor.decorator.js';
+import type { PersonActor } from '../platform/actor.js';
+import { Requires } from '../policy/requires.js';
+import { Grant, GrantPage, GrantQuery, GrantWait } from './grants.contract.js';
+import { GrantsService } from './grants.service.js';
+
+@Resolver(() => Grant)
+export class GrantsResolver {
+  constructor(private readonly grants: GrantsService) {}
+
+  @Query(() => GrantPage, { name: 'grants' })
+  @Requires('viewGrants')
+  list(@Caller() actor: PersonActor, @Args() query: GrantQuery): Promise<GrantPage> {
+    return this.grants.list(actor, query);
+  }
+
+  @Query(() => Grant, { name: 'grant' })
+  @Requires('viewGrants')
+  get(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string, @Args() query: GrantWait): Promise<Grant> {
+    return this.grants.get(actor, id, query.wait);
+  }
+
+  @Mutation(() => Grant)
+  @Requires('revoke')
+  revokeGrant(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string): Promise<Grant> {
+    return this.grants.revoke(actor, id);
+  }
+}

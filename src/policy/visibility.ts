@@ -1,0 +1,33 @@
+import type { PersonActor } from '../platform/actor.js';
+import type { Scope } from './policy.contract.js';
+
+/** Which rows a list may show: all of them, else those of this person and of these targets. */
+export interface Visibility {
+  all: boolean;
+  /** Null when not even one's own rows may be seen. */
+  personId: string | null;
+  targetIds: readonly string[];
+}
+
+/**
+ * What the scopes that policy allowed mean for this person. The one place that says so, for every list and every row.
+ * @param owned finds the targets whose owner group is one of these; only asked when it matters
+ */
+export async function visibility(
+  actor: PersonActor,
+  scopes: readonly Scope[],
+  owned: (groups: readonly string[]) => Promise<string[]>,
+): Promise<Visibility> {
+  const all = scopes.includes('all');
+  return {
+    all,
+    personId: scopes.includes('own') ? actor.id : null,
+    targetIds: !all && scopes.includes('owned') ? await owned(actor.groups) : [],
+  };
+}
+
+/** As a filter over rows that have a person and a target. */
+export const visibleRows = (seen: Visibility): { OR?: ({ personId: string } | { targetId: { in: string[] } })[] } =>
+  seen.all
+    ? {}
+    : { OR: [...(seen.personId === null ? [] : [{ personId: seen.personId }]), { targetId: { in: [...seen.targetIds] } }] };
