@@ -73,7 +73,6 @@ const rdsAdvice = (ask: TlsQuestion): TlsAdvice => {
   const caIdentifier = ask.caIdentifier ?? null;
   const seen = bundle.evidence.endsWith('+bundle-contents');
   const caExpiresAt = ask.caExpiresAt ?? (caIdentifier === null ? null : caExpiry(caIdentifier, ask.region, seen));
-  const guessed = bundle.evidence.startsWith('inferred');
   return {
     ...name,
     authority: 'rds',
@@ -84,12 +83,17 @@ const rdsAdvice = (ask: TlsQuestion): TlsAdvice => {
     warnings: [
       ...nameWarnings(ask, name),
       ...caWarnings(ask, caIdentifier, caExpiresAt),
-      ...(guessed
-        ? [`The bundle URL of ${ask.region} follows AWS' pattern but stands in no AWS table: check it.`]
-        : []),
+      ...evidenceWarnings(ask.region, bundle.evidence),
     ],
   };
 };
+
+const evidenceWarnings = (region: string, evidence: string): string[] => [
+  ...(evidence.startsWith('inferred')
+    ? [`The bundle URL of ${region} follows AWS' pattern but stands in no AWS table: check it.`]
+    : []),
+  ...(evidence.includes('p7b-by-pattern') ? [`The PKCS #7 URL of ${region} follows AWS' pattern: check it.`] : []),
+];
 
 type CertificateName = Pick<TlsAdvice, 'mode' | 'servername' | 'hostaddrNeeded'>;
 

@@ -147,6 +147,7 @@ describe('tlsAdvice', () => {
     ],
     ['an alias', { connectHost: 'db.example.com' }, /db\.example\.com is not the name in the certificate/],
     ['a guessed bundle URL', { region: 'ap-east-2' }, /ap-east-2 follows AWS' pattern/],
+    ['a guessed PKCS #7 URL', { partition: 'aws-cn', region: 'cn-north-1' }, /PKCS #7 URL of cn-north-1/],
     ['a custom endpoint', { kind: 'custom' }, /The host name is not verified/],
     ['a token for a custom endpoint', { kind: 'custom' }, /sign for the writer/],
     ['a proxy', { kind: 'proxy' }, /does not verify it/],

@@ -1,35 +1,27 @@
 import { inspect } from 'node:util';
 import { Test } from '@nestjs/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { startAws } from '../../local/aws/server.ts';
 import type { AwsStandIn } from '../../local/aws/server.ts';
 import { AwsModule } from '../../src/aws/aws.module.ts';
 import type { AwsConfig } from '../../src/aws/config.ts';
-import { connectPolicy, dbUserArn } from '../../src/aws/connect-policy.ts';
 import { IamService } from '../../src/aws/iam.service.ts';
-import { SigningCredentials } from '../../src/aws/secret.ts';
 import { SecretsService } from '../../src/aws/secrets.service.ts';
 import { SignerService } from '../../src/aws/signer.service.ts';
 import { StsService } from '../../src/aws/sts.service.ts';
-import { DomainError } from '../../src/platform/errors.ts';
+import { login, partition, refusalOf as refusalWithout, resourceId, startBrokerAccount } from './aws-account.ts';
+import type { BrokerAccount } from './aws-account.ts';
 
-const partition = 'aws';
-const resourceId = 'cluster-ABCDEFGHIJKL01234';
-const host = 'orders.cluster-abc.eu-west-1.rds.amazonaws.com';
-const policyName = 'usher-grant-1';
-
+let account: BrokerAccount;
 let aws: AwsStandIn;
 let config: AwsConfig;
-let region: string;
 let accountId: string;
+let policyFor: BrokerAccount['policyFor'];
+let region: string;
 let secrets: string[];
 let sts: StsService;
 let iam: IamService;
 
-const userArn = (name: string) => `arn:aws:iam::${accountId}:user/people/${name}`;
-const policyFor = (...users: string[]) =>
-  connectPolicy(users.map((user) => dbUserArn({ partition, region, accountId, resourceId, user })));
-const login = (user: string) => ({ host, port: 5432, region, user });
+const refusalOf = (attempt: Promise<unknown>) => refusalWithout(attempt, secrets);
 const session = (user: string) => ({
   partition,
   region,
@@ -41,66 +33,20 @@ const session = (user: string) => ({
 });
 
 beforeAll(async () => {
-  aws = await startAws();
+  account = await startBrokerAccount();
+  ({ aws, config, secrets, policyFor } = account);
   ({ region, accountId } = aws);
-  const broker = aws.iam.createUser('usher');
-  aws.iam.putInline(broker, 'broker', {
-    Version: '2012-10-17',
-    Statement: [{ Effect: 'Allow', Action: ['iam:*', 'sts:*', 'secretsmanager:GetSecretValue'], Resource: '*' }],
-  });
-  const trust = {
-    Version: '2012-10-17',
-    Statement: [
-      {
-        Effect: 'Allow',
-        Principal: { AWS: broker.arn },
-        Action: ['sts:AssumeRole', 'sts:SetSourceIdentity', 'sts:TagSession'],
-      },
-    ],
-  };
-  const role = aws.iam.createRole('usher-connect', trust);
-  aws.iam.putInline(role, 'connect', {
-    Version: '2012-10-17',
-    Statement: [{ Effect: 'Allow', Action: 'rds-db:connect', Resource: '*' }],
-  });
-  aws.iam.createRole('no-source-identity', {
-    Version: '2012-10-17',
-    Statement: [{ Effect: 'Allow', Principal: { AWS: broker.arn }, Action: 'sts:AssumeRole' }],
-  });
-  const key = aws.iam.createAccessKey('usher');
-  secrets = [key.secretAccessKey];
-  vi.stubEnv('AWS_ACCESS_KEY_ID', key.accessKeyId);
-  vi.stubEnv('AWS_SECRET_ACCESS_KEY', key.secretAccessKey);
-  vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
-  vi.stubEnv('AWS_SESSION_TOKEN', undefined);
-  vi.stubEnv('AWS_PROFILE', undefined);
-  config = { endpointUrl: aws.url, connectRoleName: 'usher-connect', timeoutMs: 3_000 };
   sts = new StsService(config);
   iam = new IamService(config);
 });
-
 afterEach(() => {
   aws.faults.clear();
 });
-
 afterAll(async () => {
   sts.onApplicationShutdown();
   iam.onApplicationShutdown();
-  vi.unstubAllEnvs();
-  await aws.close();
+  await account.close();
 });
-
-/** The refusal, after looking that neither it nor its cause prints a secret. */
-const refusalOf = async (attempt: Promise<unknown>): Promise<DomainError> => {
-  const thrown: unknown = await attempt.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (!(thrown instanceof DomainError)) throw new Error('expected a DomainError', { cause: thrown });
-  const print = inspect(thrown, { depth: 20, showHidden: true }) + JSON.stringify(thrown);
-  for (const secret of secrets) expect(print.includes(secret)).toBe(false);
-  return thrown;
-};
 
 describe('session mode', () => {
   test('a token made with the session logs its own user in, and nobody else', async () => {
@@ -169,97 +115,6 @@ describe('session mode', () => {
   });
 });
 
-describe('attached mode', () => {
-  test('the person signs with own keys while the policy is on, and not after', async () => {
-    aws.iam.createUser('alice', { path: '/people/' });
-    const { accessKeyId, secretAccessKey } = aws.iam.createAccessKey('alice');
-    const principalArn = userArn('alice');
-    await iam.putScopedPolicy({ principalArn, policyName, document: policyFor('alice') });
-    expect(await iam.listScopedPolicies(principalArn)).toEqual([policyName]);
-
-    const credentials = new SigningCredentials({ accessKeyId, secretAccessKey });
-    const { token } = await new SignerService(config).mintToken({ ...login('alice'), credentials });
-    expect(aws.verifyToken(token, { ...login('alice'), resourceId })).toEqual({ ok: true, principal: principalArn });
-
-    await iam.deleteScopedPolicy({ principalArn, policyName });
-    expect(aws.verifyToken(token, { ...login('alice'), resourceId })).toMatchObject({ code: 'NotAuthorized' });
-    expect(await iam.listScopedPolicies(principalArn)).toEqual([]);
-    await iam.deleteScopedPolicy({ principalArn, policyName });
-  });
-
-  test('a principal that is gone has no policy left to delete', async () => {
-    await iam.deleteScopedPolicy({ principalArn: userArn('nobody'), policyName });
-    await iam.deleteScopedPolicy({ principalArn: `arn:aws:iam::${accountId}:role/nothing`, policyName });
-  });
-
-  test('a role takes more than a user; both are refused before anything is written', async () => {
-    const trust = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: '*', Action: 'sts:AssumeRole' }] };
-    const user = aws.iam.createUser('full', { path: '/people/' });
-    const role = aws.iam.createRole('full-role', trust);
-    const filler = {
-      Version: '2012-10-17',
-      Statement: [{ Effect: 'Deny', Action: 's3:*', Resource: `arn:aws:s3:::${'x'.repeat(1_700)}` }],
-    };
-    for (const identity of [user, role]) aws.iam.putInline(identity, 'theirs', JSON.stringify(filler, null, 8));
-    const document = policyFor('alice', 'bob', 'carol');
-    const before = aws.trail.events('PutUserPolicy').length;
-
-    const refusal = await refusalOf(iam.putScopedPolicy({ principalArn: user.arn, policyName, document }));
-    expect(refusal).toMatchObject({ kind: 'invalid', code: 'policy_too_large' });
-    expect(refusal.message).toMatch(/needs \d+ characters, but \S+ has \d+ of 2048 left/);
-    expect(aws.trail.events('PutUserPolicy')).toHaveLength(before);
-    expect([...user.inline.keys()]).toEqual(['theirs']);
-
-    await iam.putScopedPolicy({ principalArn: role.arn, policyName, document });
-    expect([...role.inline.keys()].sort()).toEqual(['theirs', policyName]);
-    const room = await iam.fits({ principalArn: role.arn, document, policyName });
-    expect(room).toEqual({
-      quota: 10_240,
-      used: JSON.stringify(filler).length,
-      needed: JSON.stringify(document).length,
-    });
-    expect(await iam.listScopedPolicies(role.arn)).toEqual([policyName]);
-  });
-
-  test('the quota is that of the account, to the character', async () => {
-    const user = aws.iam.createUser('exact', { path: '/people/' });
-    const document = policyFor('alice');
-    const { needed } = await iam.fits({ principalArn: user.arn, document });
-    const quota = aws.iam.quotas.userInlineSize;
-    try {
-      aws.iam.quotas.userInlineSize = needed;
-      await iam.putScopedPolicy({ principalArn: user.arn, policyName, document });
-      // the same policy again replaces itself
-      await iam.putScopedPolicy({ principalArn: user.arn, policyName, document });
-      const second = iam.putScopedPolicy({ principalArn: user.arn, policyName: 'usher-grant-2', document });
-      expect(await refusalOf(second)).toMatchObject({ code: 'policy_too_large' });
-    } finally {
-      aws.iam.quotas.userInlineSize = quota;
-    }
-  });
-
-  test('a principal that IAM does not know, or knows otherwise, is refused', async () => {
-    const document = policyFor('alice');
-    const stranger = userArn('alice').replace(accountId, '210987654321');
-    for (const principalArn of [userArn('nobody'), stranger, `arn:aws:iam::${accountId}:user/alice`]) {
-      const refusal = await refusalOf(iam.putScopedPolicy({ principalArn, policyName, document }));
-      expect(refusal).toMatchObject({ kind: 'invalid', code: 'invalid_input' });
-    }
-    const removal = await refusalOf(iam.deleteScopedPolicy({ principalArn: stranger, policyName }));
-    expect(removal).toMatchObject({ kind: 'invalid', code: 'invalid_input' });
-    expect(aws.iam.user('alice').inline.size).toBe(0);
-  });
-
-  test("nobody else's policy is touched", async () => {
-    const principalArn = userArn('full');
-    for (const name of ['theirs', 'usher', 'usher-', 'usher-a b']) {
-      await refusalOf(iam.deleteScopedPolicy({ principalArn, policyName: name }));
-      await refusalOf(iam.putScopedPolicy({ principalArn, policyName: name, document: policyFor('alice') }));
-    }
-    expect([...aws.iam.user('full').inline.keys()]).toEqual(['theirs']);
-  });
-});
-
 describe('a bad day of AWS', () => {
   test('throttling and faults are survived', async () => {
     aws.faults.throttle(2, { service: 'sts' });
@@ -267,9 +122,9 @@ describe('a bad day of AWS', () => {
     const user = aws.iam.createUser('retried', { path: '/people/' });
     aws.faults.throttle(1, { service: 'iam', action: 'PutUserPolicy' });
     aws.faults.fail(1, { service: 'iam', action: 'PutUserPolicy' }, 'after');
-    await iam.putScopedPolicy({ principalArn: user.arn, policyName, document: policyFor('alice') });
+    await iam.putScopedPolicy({ principalArn: user.arn, policyName: 'usher-grant-1', document: policyFor('alice') });
     aws.faults.fail(1, { service: 'iam', action: 'DeleteUserPolicy' }, 'after');
-    await iam.deleteScopedPolicy({ principalArn: user.arn, policyName });
+    await iam.deleteScopedPolicy({ principalArn: user.arn, policyName: 'usher-grant-1' });
     expect(user.inline.size).toBe(0);
   });
 
