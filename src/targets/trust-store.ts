@@ -110,7 +110,7 @@ const parse = (block: string, source: string): X509Certificate => {
 
 const authority = (certificate: X509Certificate): TrustedAuthority => {
   const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? '';
-  const kind = /^Amazon RDS [a-z0-9-]+ Root CA (RSA2048|RSA4096|ECC384) G1$/.exec(commonName)?.[1];
+  const kind = /^Amazon RDS [a-z0-9-]+ Root CA (RSA2048|RSA4096|ECC384) G1(?: |$)/.exec(commonName)?.[1];
   return {
     commonName,
     identifier: kind === undefined ? null : `rds-ca-${kind.toLowerCase()}-g1`,
