@@ -20,6 +20,9 @@ export interface SignFor {
   sourceIdentity?: string;
 }
 
+/** What is needed of a target to sign in its account. */
+type AccountOf = Pick<TargetRow, 'partition' | 'region' | 'accountId' | 'resourceId' | 'connectRole'>;
+
 /** Keys that end sooner are not used again: a token signed with them would die before its 15 minutes. */
 const REUSE_MS = 15 * 60_000;
 const MAX_KEPT = 5_000;
@@ -75,7 +78,7 @@ export class TargetAccess {
    * Keys in the target's account that may connect as exactly one login, reused while they outlive a token.
    * @throws DomainError `aws_denied`, `aws_unavailable`
    */
-  async signingSession(target: TargetRow, ask: SignFor): Promise<ConnectSession> {
+  async signingSession(target: AccountOf, ask: SignFor): Promise<ConnectSession> {
     const key = JSON.stringify([target.partition, target.region, target.accountId, target.resourceId, target.connectRole, ask]);
     const kept = this.sessions.get(key);
     if (kept) {
@@ -90,7 +93,7 @@ export class TargetAccess {
     return asked;
   }
 
-  private assume(target: TargetRow, ask: SignFor): Promise<ConnectSession> {
+  private assume(target: AccountOf, ask: SignFor): Promise<ConnectSession> {
     const { partition, region, accountId, resourceId } = target;
     return this.sts.assumeConnectRole({
       partition,

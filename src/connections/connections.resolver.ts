@@ -1,0 +1,34 @@
+import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
+import { Caller } from '../identity/actor.decorator.js';
+import type { PersonActor } from '../platform/actor.js';
+import { NotReplayed } from '../platform/http/idempotency.interceptor.js';
+import { Requires } from '../policy/requires.js';
+import { Connection, ConnectionPage, ConnectionQuery } from './connections.contract.js';
+import { ConnectionsService } from './connections.service.js';
+import { LoginToken, MintToken } from './tokens.contract.js';
+import { TokensService } from './tokens.service.js';
+
+@Resolver(() => Connection)
+export class ConnectionsResolver {
+  constructor(
+    private readonly tokens: TokensService,
+    private readonly connections: ConnectionsService,
+  ) {}
+
+  @Mutation(() => LoginToken)
+  @NotReplayed()
+  @Requires('mintToken')
+  mintToken(
+    @Caller() actor: PersonActor,
+    @Args('grantId', { type: () => ID }) grantId: string,
+    @Args('input', { nullable: true }) input?: MintToken,
+  ): Promise<LoginToken> {
+    return this.tokens.mint(actor, grantId, input ?? {});
+  }
+
+  @Query(() => ConnectionPage, { name: 'connections' })
+  @Requires('viewConnections')
+  list(@Caller() actor: PersonActor, @Args() query: ConnectionQuery): Promise<ConnectionPage> {
+    return this.connections.list(actor, query);
+  }
+}

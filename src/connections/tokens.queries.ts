@@ -1,0 +1,74 @@
+import type { Prisma } from '../generated/prisma/client.js';
+import type { Database } from '../platform/state/database.js';
+import { asId } from '../platform/page.js';
+import type { GrantRow } from '../grants/grant.js';
+
+/**
+ * A grant with person, profile, target and endpoints in one statement: minting is the hot path, and four reads would be
+ * most of its cost.
+ */
+const MINTABLE = `
+  SELECT g.id, g.request_id AS "requestId", g.target_id AS "targetId", g.person_id AS "personId", g.login, g.database, g.method, g.mode,
+         g.state, g.starts_at AS "startsAt", g.ends_at AS "endsAt",
+         json_build_object('id', f.id, 'readOnly', f.read_only, 'approvalsNeeded', f.approvals_needed, 'maxMinutes', f.max_minutes) AS profile,
+         json_build_object('id', t.id, 'name', t.name, 'environment', t.environment, 'ownerGroup', t.owner_group, 'enabled', t.enabled,
+           'deletedAt', t.deleted_at, 'partition', t.partition, 'region', t.region, 'accountId', t.account_id, 'resourceId', t.resource_id,
+           'connectRole', t.connect_role, 'caIdentifier', t.ca_identifier) AS target,
+         (SELECT json_agg(json_build_object('id', e.id, 'kind', e.kind, 'connectHost', e.connect_host, 'tokenHost', e.token_host, 'port', e.port) ORDER BY e.id)
+            FROM endpoint e WHERE e.target_id = t.id) AS endpoints
+    FROM access_grant g JOIN profile f ON f.id = g.profile_id JOIN target t ON t.id = g.target_id
+   WHERE g.id = $1`;
+
+type TargetPart = Pick<
+  GrantRow['target'],
+  'id' | 'name' | 'environment' | 'ownerGroup' | 'enabled' | 'deletedAt' | 'partition' | 'region' | 'accountId' | 'resourceId' | 'connectRole' | 'caIdentifier' | 'endpoints'
+>;
+export type Mintable = Pick<
+  GrantRow,
+  'id' | 'requestId' | 'targetId' | 'personId' | 'login' | 'database' | 'method' | 'mode' | 'state' | 'startsAt' | 'endsAt'
+> & { profile: Pick<GrantRow['profile'], 'id' | 'readOnly' | 'approvalsNeeded' | 'maxMinutes'>; target: TargetPart };
+
+export async function mintable(db: Database, id: string): Promise<Mintable | undefined> {
+  const { rows } = await db.pool.query<Omit<Mintable, 'target'> & { target: Omit<TargetPart, 'endpoints'>; endpoints: TargetPart['endpoints'] | null }>({
+    name: 'mintable',
+    text: MINTABLE,
+    values: [asId(id, 'grant id')],
+  });
+  const [row] = rows;
+  if (!row) return undefined;
+  const { endpoints, ...grant } = row;
+  return { ...grant, target: { ...grant.target, endpoints: endpoints ?? [] } };
+}
+
+/** Writes the line only if the grant is live at this very moment, in one statement. */
+const RECORD = `
+  INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, target_id, request_id, grant_id, code, details, address, correlation_id)
+  SELECT $1, $2, $3, $4, $5, $6, $7, $8::"Outcome", $9, $10, $11, $12, $13, $14, $15 FROM access_grant
+   WHERE id = $11::uuid AND state = 'active' AND ends_at > $2::timestamptz
+     FOR KEY SHARE`;
+
+/** @returns false when the grant is not live any more: nothing was written, and no token may leave */
+export async function recordMint(db: Database, line: Prisma.AuditEventUncheckedCreateInput): Promise<boolean> {
+  const { rowCount } = await db.pool.query({
+    name: 'record-mint',
+    text: RECORD,
+    values: [
+      line.id,
+      line.at,
+      line.actorKind,
+      line.actorId,
+      line.actorName,
+      line.subjectId,
+      line.action,
+      line.outcome,
+      line.targetId,
+      line.requestId,
+      line.grantId,
+      line.code,
+      JSON.stringify(line.details),
+      line.address,
+      line.correlationId,
+    ],
+  });
+  return rowCount === 1;
+}
