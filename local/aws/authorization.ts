@@ -7,9 +7,14 @@ import { evaluate } from './policy-evaluator.ts';
 import type { Decision, PolicyLayers, Question, Refused } from './policy-evaluator.ts';
 import type { Context } from './policy-pattern.ts';
 
-/** The user or role behind a key; undefined once it has been deleted, which leaves its sessions without any permission. */
+/**
+ * The user or role behind a key; undefined once it has been deleted, which leaves its sessions without any permission.
+ * A role made anew under the old name is another one: its id tells.
+ */
 function holder(iam: IamStore, credential: Credential): User | Role | undefined {
-  return credential.kind === 'user' ? iam.users.get(credential.userName) : iam.roles.get(credential.session.roleName);
+  if (credential.kind === 'user') return iam.users.get(credential.userName);
+  const role = iam.roles.get(credential.session.roleName);
+  return role !== undefined && credential.session.userId.startsWith(`${role.id}:`) ? role : undefined;
 }
 
 /** `arn:aws:iam::…:user/…` or `arn:aws:sts::…:assumed-role/…`. */

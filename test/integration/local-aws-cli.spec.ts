@@ -1,9 +1,12 @@
 /** The stand-in through the AWS CLI, as a person would use it. Needs `aws` (Debian: `apt-get install awscli`). */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startAws } from '../../local/aws/server.ts';
 import type { AwsStandIn } from '../../local/aws/server.ts';
+
+// Each call starts a Python of its own: one to three seconds on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const account = '123456789012';
 const run = promisify(execFile);

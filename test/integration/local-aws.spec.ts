@@ -253,7 +253,7 @@ describe('login tokens of the SDK signer', () => {
     expect(aws.verifyToken(await sign(keys), login)).toMatchObject({ code: 'NotAuthorized' });
   });
 
-  test('when the role is deleted, its sessions lose every right', async () => {
+  test('when the role is deleted, its sessions lose every right, even if it is made anew', async () => {
     const role = aws.iam.createRole('brief', trustAccount(['sts:AssumeRole']));
     aws.iam.putInline(role, 'connect', allow('rds-db:connect', '*'));
     const { keys } = await assume({ RoleArn: role.arn });
@@ -261,6 +261,7 @@ describe('login tokens of the SDK signer', () => {
     expect(aws.verifyToken(token, login)).toMatchObject({ ok: true });
     role.inline.clear();
     aws.iam.deleteRole('brief');
+    aws.iam.putInline(aws.iam.createRole('brief', trustAccount(['sts:AssumeRole'])), 'connect', allow('rds-db:*', '*'));
     expect(aws.verifyToken(token, login)).toMatchObject({ code: 'NotAuthorized' });
   });
 });
