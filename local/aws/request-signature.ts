@@ -107,8 +107,7 @@ function checkSignature(
     amzDate,
     credential.secretAccessKey,
   );
-  if (present.length === headers.length && sameSecret(expected, authorization.signature))
-    return;
+  if (present.length === headers.length && sameSecret(expected, authorization.signature)) return;
   throw new ApiError(
     'SignatureDoesNotMatch',
     'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
