@@ -10,7 +10,7 @@ import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
 import { approvalsNeeded, PolicyService, type AccessContext, type Decision } from '../policy/policy.service.js';
-import { planCalls } from '../postgres/calls.js';
+import { planCalls } from '../postgres/postgres.contract.js';
 import { profileFacts, type ProfileRow } from '../targets/profile.js';
 import { ProfilesService } from '../targets/profiles.service.js';
 import { targetFacts, type TargetRow } from '../targets/target.js';

@@ -1,7 +1,8 @@
-import { Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { ArgsType, Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { ApiProperty } from '@nestjs/swagger';
 import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
 import { Type } from 'class-transformer';
-import { ArgsType } from '@nestjs/graphql';
+import { Json } from '../platform/http/json.scalar.js';
 
 export enum AuditOutcome {
   success = 'success',
@@ -29,8 +30,10 @@ export class AuditEvent {
   grantId: string | null;
   /** Code of the refusal */
   code: string | null;
-  /** What was decided, by which policies, with which effect; JSON */
-  details: string;
+  /** What was decided, by which policies, with which effect */
+  @Field(() => Json)
+  @ApiProperty({ type: 'object', additionalProperties: true })
+  details: Record<string, unknown>;
   address: string | null;
   correlationId: string;
 }

@@ -13,10 +13,10 @@ import { Database, type Tx } from '../platform/state/database.js';
 import type { AuditEvent, AuditEventPage, AuditOutcome, AuditQuery } from './audit.contract.js';
 import type { AuditEntry } from './events.js';
 
-/** Which lines somebody may see: all, those about himself, those of the targets named. */
+/** Which lines somebody may see: all, else those about or by this person and those of the targets named. */
 export interface AuditScope {
   all: boolean;
-  personId: string;
+  personId: string | null;
   targetIds: readonly string[];
 }
 
@@ -79,9 +79,9 @@ export class AuditService extends RefusalRecord {
 
   async search(query: AuditQuery, scope: AuditScope): Promise<AuditEventPage> {
     const { before, take, limit } = readPage(query);
-    const mine: Prisma.AuditEventWhereInput = {
-      OR: [{ subjectId: scope.personId }, { actorId: scope.personId }, { targetId: { in: [...scope.targetIds] } }],
-    };
+    const { personId } = scope;
+    const own = personId === null ? [] : [{ subjectId: personId }, { actorId: personId }];
+    const mine: Prisma.AuditEventWhereInput = { OR: [...own, { targetId: { in: [...scope.targetIds] } }] };
     const rows = await this.db.client.auditEvent.findMany({
       where: { AND: [scope.all ? {} : mine, filter(query), before === undefined ? {} : { id: { lt: before } }] },
       orderBy: { id: 'desc' },
@@ -114,7 +114,7 @@ const present = (row: Row): AuditEvent => ({
   requestId: row.requestId,
   grantId: row.grantId,
   code: row.code,
-  details: JSON.stringify(row.details),
+  details: row.details as Record<string, unknown>,
   address: row.address,
   correlationId: row.correlationId,
 });

@@ -1,0 +1,39 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { AccessModule } from './access/access.module.js';
+import { AuditModule } from './audit/audit.module.js';
+import { AwsModule } from './aws/aws.module.js';
+import { ConnectionsModule } from './connections/connections.module.js';
+import { EvidenceModule } from './evidence/evidence.module.js';
+import { GrantsModule } from './grants/grants.module.js';
+import { HealthModule } from './health/health.module.js';
+import metadata from './metadata.js';
+import { SETTINGS, type Settings } from './platform/config.js';
+import { graphql } from './platform/http/graphql.js';
+import { HttpModule } from './platform/http/http.module.js';
+import { PlatformModule, type PlatformOptions } from './platform/platform.module.js';
+import { PermissionModule } from './policy/permission.module.js';
+import { TargetsModule } from './targets/targets.module.js';
+
+/** The one place that wires. The order of the first three is the order in which they see a call. */
+@Module({})
+export class AppModule {
+  static register(options: PlatformOptions): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        PlatformModule.register(options),
+        PermissionModule,
+        HttpModule,
+        AwsModule.configure({ inject: [SETTINGS], useFactory: (settings: Settings) => settings.aws }),
+        AuditModule,
+        TargetsModule,
+        GrantsModule,
+        AccessModule,
+        ConnectionsModule,
+        EvidenceModule,
+        HealthModule,
+        graphql(metadata),
+      ],
+    };
+  }
+}

@@ -1,0 +1,21 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { AuditEventPage, AuditQuery } from '../audit/audit.contract.js';
+import { Caller } from '../identity/actor.decorator.js';
+import type { PersonActor } from '../platform/actor.js';
+import { Requires } from '../policy/requires.js';
+import { EvidenceService } from './evidence.service.js';
+
+@ApiTags('audit')
+@ApiBearerAuth()
+@Controller('v1/audit')
+export class AuditController {
+  constructor(private readonly evidence: EvidenceService) {}
+
+  /** The record, newest first */
+  @Get('events')
+  @Requires('viewAudit')
+  events(@Caller() actor: PersonActor, @Query() query: AuditQuery): Promise<AuditEventPage> {
+    return this.evidence.search(actor, query);
+  }
+}

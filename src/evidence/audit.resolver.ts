@@ -1,0 +1,17 @@
+import { Args, Query, Resolver } from '@nestjs/graphql';
+import { AuditEvent, AuditEventPage, AuditQuery } from '../audit/audit.contract.js';
+import { Caller } from '../identity/actor.decorator.js';
+import type { PersonActor } from '../platform/actor.js';
+import { Requires } from '../policy/requires.js';
+import { EvidenceService } from './evidence.service.js';
+
+@Resolver(() => AuditEvent)
+export class AuditResolver {
+  constructor(private readonly evidence: EvidenceService) {}
+
+  @Query(() => AuditEventPage)
+  @Requires('viewAudit')
+  auditEvents(@Caller() actor: PersonActor, @Args() query: AuditQuery): Promise<AuditEventPage> {
+    return this.evidence.search(actor, query);
+  }
+}
