@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
 import { PolicyModule } from '../policy/policy.module.js';
 import { TargetsModule } from '../targets/targets.module.js';
-import { GrantEvents } from './grant.events.js';
 import { GrantsController } from './grants.controller.js';
 import { GrantJobs } from './grants.job.js';
 import { GrantsResolver } from './grants.resolver.js';
@@ -13,7 +12,7 @@ import { Reconciler } from './reconciler.js';
 @Module({
   imports: [PolicyModule, TargetsModule],
   controllers: [GrantsController],
-  providers: [GrantsService, GrantEvents, GrantLedger, Reconciler, GrantJobs, GrantsResolver],
+  providers: [GrantsService, GrantLedger, Reconciler, GrantJobs, GrantsResolver],
   exports: [GrantsService, GrantJobs, Reconciler],
 })
 export class GrantsModule {}

@@ -9,10 +9,10 @@ import { DomainError } from '../platform/errors.js';
 import { Jobs } from '../platform/jobs/jobs.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
+import { Notifications } from '../platform/state/notifications.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { visibility, visibleRows } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
-import { GrantEvents } from './grant.events.js';
 import { grantFacts, presentGrant, subjectOf, withNeighbours, type GrantRow } from './grant.js';
 import type { Grant, GrantPage, GrantQuery, GrantState } from './grants.contract.js';
 import { endedByHand, mayStillReach, type CloseReason } from './lifecycle.js';
@@ -32,7 +32,7 @@ export class GrantsService {
     private readonly audit: AuditService,
     private readonly targets: TargetsService,
     private readonly jobs: Jobs,
-    private readonly events: GrantEvents,
+    private readonly notifications: Notifications,
   ) {}
 
   /** Writes the intent and enqueues the work that makes it so, and the work that ends it, in the caller's transaction. */
@@ -103,7 +103,7 @@ export class GrantsService {
       let heard = Promise.resolve();
       if (wait !== undefined && left > 0)
         await new Promise<void>((ready) => {
-          heard = this.events.changed(id, Math.min(left, 5_000), ready);
+          heard = this.notifications.changed('usher_grant', id, Math.min(left, 5_000), ready);
         });
       const row = await this.db.client.grant.findFirst({ where, include: { person: true } });
       if (!row) throw notFound();

@@ -3,8 +3,9 @@ import { LoggerModule } from 'nestjs-pino';
 import { Clock, SystemClock } from './clock.js';
 import { SETTINGS, type Settings } from './config.js';
 import { currentCall } from './call.js';
-import { JOB_DATABASE, Jobs } from './jobs/jobs.js';
-import { Database } from './state/database.js';
+import { Jobs } from './jobs/jobs.js';
+import { Database, DATABASE_URL } from './state/database.js';
+import { Notifications } from './state/notifications.js';
 
 export interface PlatformOptions {
   settings: Settings;
@@ -28,10 +29,11 @@ export class PlatformModule {
           provide: Database,
           useFactory: () => new Database({ url: options.databaseUrl, poolSize: options.settings.databasePoolSize }),
         },
-        { provide: JOB_DATABASE, useValue: options.databaseUrl },
+        { provide: DATABASE_URL, useValue: options.databaseUrl },
         Jobs,
+        Notifications,
       ],
-      exports: [SETTINGS, Clock, Database, Jobs],
+      exports: [SETTINGS, Clock, Database, Jobs, Notifications],
     };
   }
 }

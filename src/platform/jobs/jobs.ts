@@ -1,13 +1,12 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { fromPrisma, PgBoss, type JobResult } from 'pg-boss';
-import type { Tx } from '../state/database.js';
+import { DATABASE_URL, type Tx } from '../state/database.js';
 
 /** Every queue, declared once. The schema of the engine is made by `installJobs`, as the owner. */
 export const queues = ['reconcile', 'expire-requests', 'sweep-due', 'forget-answers'] as const;
 export type Queue = (typeof queues)[number];
 
-export const JOB_DATABASE = Symbol('job database url');
 const SCHEMA = 'pgboss';
 
 /** Creates or upgrades the engine's tables and our queues, and lets `usher_app` work in them. Safe to run at once in many processes. */
@@ -36,7 +35,7 @@ export class Jobs implements OnModuleDestroy {
   private started: Promise<unknown> | undefined;
 
   constructor(
-    @Inject(JOB_DATABASE) url: string,
+    @Inject(DATABASE_URL) url: string,
     @InjectPinoLogger(Jobs.name) private readonly log: PinoLogger,
   ) {
     this.boss = new PgBoss({

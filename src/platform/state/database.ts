@@ -8,6 +8,9 @@ import { DomainError } from '../errors.js';
 /** A transaction of Usher's own database: passed to whoever writes in it, never ambient. */
 export type Tx = Prisma.TransactionClient;
 
+/** Injection token of the URL of Usher's own database; a secret. */
+export const DATABASE_URL = Symbol('database url');
+
 export interface DatabaseOptions {
   url: string;
   poolSize: number;

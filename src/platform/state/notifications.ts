@@ -1,26 +1,28 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { EventEmitter, once } from 'node:events';
 import pg from 'pg';
-import { JOB_DATABASE } from '../platform/jobs/jobs.js';
+import { DATABASE_URL } from './database.js';
 
-const CHANNEL = 'usher_grant';
+/** Sent by triggers of the migrations; the payload is the id of what changed. */
+const channels = ['usher_grant'] as const;
+export type Channel = (typeof channels)[number];
 
-/** Tells, in whichever process it happened, that a grant changed its state: a notification of the database itself. */
+/** Tells, in whichever process it happened, that something changed: a notification of the database itself. */
 @Injectable()
-export class GrantEvents implements OnModuleDestroy {
+export class Notifications implements OnModuleDestroy {
   private readonly emitter = new EventEmitter().setMaxListeners(0);
   private listening: Promise<pg.Client> | undefined;
 
-  constructor(@Inject(JOB_DATABASE) private readonly url: string) {}
+  constructor(@Inject(DATABASE_URL) private readonly url: string) {}
 
   /**
-   * Waits for the next change of a grant, at most so long.
+   * Waits for the next change of one thing, at most so long.
    * @param ready called when a change from now on will be heard
    */
-  async changed(grantId: string, milliseconds: number, ready: () => void = () => undefined): Promise<void> {
+  async changed(channel: Channel, id: string, milliseconds: number, ready: () => void = () => undefined): Promise<void> {
     const listening = this.listen();
     const signal = AbortSignal.timeout(milliseconds);
-    const change = once(this.emitter, grantId, { signal }).catch(() => undefined);
+    const change = once(this.emitter, `${channel}/${id}`, { signal }).catch(() => undefined);
     await listening.catch(() => undefined); // unheard, the caller looks again when the time is up
     ready();
     await change;
@@ -47,9 +49,9 @@ export class GrantEvents implements OnModuleDestroy {
       keepAlive: true,
     });
     client.on('error', () => (this.listening = undefined)); // the next who waits connects anew
-    client.on('notification', ({ payload }) => payload !== undefined && this.emitter.emit(payload));
+    client.on('notification', ({ channel, payload }) => this.emitter.emit(`${channel}/${payload ?? ''}`));
     await client.connect();
-    await client.query(`LISTEN ${CHANNEL}`);
+    for (const channel of channels) await client.query(`LISTEN ${channel}`);
     return client;
   }
 }
