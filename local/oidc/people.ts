@@ -7,6 +7,8 @@ export interface Person {
   readonly subject: string;
   readonly email: string;
   readonly groups: readonly string[];
+  /** ARN of the person's own IAM user or role, for the claim `aws_principal`. */
+  readonly awsPrincipal?: string;
 }
 
 const person = (name: string, subject: string, groups: readonly string[]): Person => ({

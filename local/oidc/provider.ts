@@ -94,11 +94,12 @@ function configuration({ audience, accessTokenSeconds, people, key }: ProviderOp
 }
 
 /** What a token says of a person, beside `sub`. */
-export const personClaims = ({ name, email, groups }: Person) => ({
+export const personClaims = ({ name, email, groups, awsPrincipal }: Person) => ({
   name,
   email,
   preferred_username: name,
   groups: [...groups],
+  ...(awsPrincipal === undefined ? {} : { aws_principal: awsPrincipal }),
 });
 
 /** When and how the person proved who he is, as the code that is being redeemed recorded it. */

@@ -1,0 +1,17 @@
+import { createRdsAuthority } from '../../local/rds/authority.ts';
+import { startStandIn } from '../../local/stand-in.ts';
+import type { StandIn } from '../../local/stand-in.ts';
+
+let running: Promise<StandIn> | undefined;
+
+/**
+ * One stand-in for all test files of this process. Nobody needs to close it: its processes and their data end with ours.
+ * Who stops a database starts it again.
+ */
+export function standIn(): Promise<StandIn> {
+  running ??= startStandIn();
+  return running;
+}
+
+/** A bundle like the right one, with the root of somebody else under the same name. */
+export const wrongCa = createRdsAuthority('eu-west-1').caPem;
