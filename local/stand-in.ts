@@ -1,5 +1,5 @@
 /** All that Usher needs around it, on loopback: AWS, an OpenID provider, and two databases with the guard installed. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -70,7 +70,7 @@ async function start(
 ): Promise<StandIn> {
   const ephemeral = o.ephemeral ?? o.directory === undefined;
   const directory = await directoryOf(o.directory);
-  if (o.directory === undefined) closers.push(() => rm(directory, { recursive: true, force: true }));
+  if (o.directory === undefined) removeAtEnd(directory, closers);
   const authority = await authorityOf(directory, ephemeral);
   const [aws, oidc] = await Promise.all([
     startAws({ accountId: ACCOUNT, region: REGION, ...portOption(o.ports?.aws) }),
@@ -101,6 +101,16 @@ async function start(
     people: { alice: { awsKeys: keys.alice, principalArn: ALICE_ARN } },
     close,
   };
+}
+
+/** Its data goes with the servers, however they end; what is left is the bundle, and the directory itself. */
+function removeAtEnd(directory: string, closers: (() => Promise<void>)[]): void {
+  const atExit = (): void => rmSync(directory, { recursive: true, force: true });
+  process.once('exit', atExit);
+  closers.push(async () => {
+    process.off('exit', atExit);
+    await rm(directory, { recursive: true, force: true });
+  });
 }
 
 /** Waits for both, so that on a failure of one the other is there to be closed. */

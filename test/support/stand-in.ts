@@ -9,7 +9,11 @@ let running: Promise<StandIn> | undefined;
  * Who stops a database starts it again.
  */
 export function standIn(): Promise<StandIn> {
-  running ??= startStandIn();
+  if (running === undefined) {
+    // vitest ends its workers by this signal, and without a listener nothing at all is cleared up
+    process.once('SIGTERM', () => process.exit(0));
+    running = startStandIn();
+  }
   return running;
 }
 
