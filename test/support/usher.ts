@@ -1,0 +1,112 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createApp, startWork } from '../../src/app.js';
+import { readSettings, type Settings } from '../../src/platform/config.js';
+import { Database } from '../../src/platform/state/database.js';
+import { Reconciler } from '../../src/grants/reconciler.js';
+import { MovedClock } from './clock.ts';
+import { standIn } from './stand-in.ts';
+import { freshDatabase, type TestDatabase } from './state.ts';
+import type { StandIn } from '../../local/stand-in.ts';
+
+export type PersonName = 'alice' | 'bob' | 'carol' | 'dave';
+
+/** An answer as it came: status, headers and the parsed body. */
+export interface Answer<T = Record<string, unknown>> {
+  status: number;
+  headers: Headers;
+  body: T;
+}
+
+/** One person's way to call the API over real HTTP. */
+export interface Client {
+  get<T = Record<string, unknown>>(path: string): Promise<Answer<T>>;
+  post<T = Record<string, unknown>>(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
+  patch<T = Record<string, unknown>>(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
+  delete<T = Record<string, unknown>>(path: string): Promise<Answer<T>>;
+  graphql<T = Record<string, unknown>>(
+    query: string,
+    variables?: Record<string, unknown>,
+    headers?: Record<string, string>,
+  ): Promise<{ data: T | null; errors?: { message: string; extensions: Record<string, unknown> }[] }>;
+}
+
+export interface Usher {
+  app: NestFastifyApplication;
+  url: string;
+  clock: MovedClock;
+  database: TestDatabase;
+  db: Database;
+  reconciler: Reconciler;
+  standIn: StandIn;
+  /** With a token of the provider's own making. */
+  as(person: PersonName): Promise<Client>;
+  /** With any token, or none. */
+  withToken(token: string | undefined): Client;
+  /** Stops the service but not its database, as a crash would leave it. */
+  stop(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface UsherOptions {
+  /** Jobs and sampling run by themselves; false when a test calls them. */
+  work?: boolean;
+  settings?: Partial<Settings>;
+  env?: Record<string, string>;
+  database?: TestDatabase;
+  clock?: MovedClock;
+}
+
+/** A whole Usher on a database of its own, listening on loopback, with the stand-in for AWS and the OIDC provider. */
+export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
+  const outside = await standIn();
+  for (const [name, value] of Object.entries(outside.env)) if (name.startsWith('AWS_')) process.env[name] = value; // the SDK's own chain reads them
+  const database = options.database ?? (await freshDatabase());
+  const env = { ...outside.env, USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'silent', USHER_SAMPLE_SECONDS: '0', ...options.env };
+  const settings = { ...readSettings(env), ...options.settings };
+  const clock = options.clock ?? new MovedClock();
+  const app = await createApp({ settings, databaseUrl: database.url, clock });
+  if (options.work ?? true) await startWork(app);
+  await app.listen(0, '127.0.0.1');
+  const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
+  const stop = (): Promise<void> => app.close();
+  return {
+    app,
+    url,
+    clock,
+    database,
+    db: app.get(Database),
+    reconciler: app.get(Reconciler, { strict: false }),
+    standIn: outside,
+    as: async (person) => clientOf(url, await outside.oidc.tokenFor(person)),
+    withToken: (token) => clientOf(url, token),
+    stop,
+    close: async () => {
+      await stop();
+      await database.drop();
+    },
+  };
+}
+
+export function clientOf(url: string, token: string | undefined): Client {
+  const call = async <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer<T>> => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const json = response.headers.get('content-type')?.includes('json') ?? false;
+    return { status: response.status, headers: response.headers, body: (json && text !== '' ? JSON.parse(text) : { text }) as T };
+  };
+  return {
+    get: (path) => call('GET', path),
+    post: (path, body, headers) => call('POST', path, body, headers),
+    patch: (path, body, headers) => call('PATCH', path, body, headers),
+    delete: (path) => call('DELETE', path),
+    graphql: async (query, variables, headers) => (await call<never>('POST', '/graphql', { query, variables }, headers)).body,
+  };
+}
