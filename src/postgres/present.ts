@@ -14,6 +14,7 @@ export interface LeaseRow {
   ends_at?: string | null;
   leftover?: string[];
   created?: boolean;
+  known?: boolean;
 }
 export interface BackendRow {
   pid: number;

@@ -94,9 +94,9 @@ export class GuardSession implements TargetSession {
   async close(lease: LeaseToClose): Promise<ClosedLease> {
     try {
       const row = await this.one<LeaseRow>(statements.close, closeParameters(lease));
-      return { ...presentLease(lease.login, row), known: true };
+      return { ...presentLease(lease.login, row), known: row.known !== false };
     } catch (error) {
-      // closing runs any number of times, also for a grant whose opening never reached the target
+      // somebody else's grant id, or no opening can succeed now: there is nothing to close
       if (faultBehind(error)?.reason !== 'no_such_lease') throw error;
       return { login: lease.login, live: 0, endsAt: null, leftover: [], known: false };
     }

@@ -90,7 +90,7 @@ const attacks: [string, string | string[], RegExp][] = [
   // for how long
   [
     'longer than the profile',
-    open('mallory', { ends: `clock_timestamp() + interval '61 min'` }),
+    open('mallory', { ends: `clock_timestamp() + interval '62 min'` }),
     /maximum of the profile/,
   ],
   ['for ever', open('mallory', { ends: `'infinity'` }), /maximum of the profile/],

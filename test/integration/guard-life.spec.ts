@@ -125,6 +125,14 @@ describe.each([15, 17] as const)('the guard on PostgreSQL %i', (major) => {
     expect(await guard.inspect(['nobody_yet'])).toEqual([]);
   });
 
+  test('an opening that was still on its way when its grant was closed comes too late', async () => {
+    const late = lease('nobody_late', 'grant-late-1', { endsAt: inMinutes(20) });
+    expect(await guard.close({ login: late.login, grantId: late.grantId, why: 'revoked' })).toMatchObject({ known: false });
+    await expect(guard.open(late)).rejects.toMatchObject({ code: 'target_refused', message: /closed/ });
+    expect(await guard.inspect(['nobody_late'])).toEqual([]);
+    expect(await guard.close({ login: late.login, grantId: late.grantId, why: 'again' })).toMatchObject({ live: 0 });
+  });
+
   test('of two overlapping leases the first to end leaves what the second gives', async () => {
     await guard.open(lease('bob', 'grant-bob-1'));
     await guard.open(lease('bob', 'grant-bob-2', { profile: 'write', endsAt: inMinutes(20) }));

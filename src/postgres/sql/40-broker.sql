@@ -30,8 +30,9 @@ BEGIN
   IF old.grant_id IS NOT NULL AND (old.login, old.profile, old.method) IS DISTINCT FROM (login, profile, method) THEN
     PERFORM usher._refuse('grant_taken', 'grant_id belongs to another lease', '42501');
   END IF;
-  -- counted from the first opening: prolonging does not start the clock again
-  IF ends_at IS NULL OR ends_at <= t OR ends_at > coalesce(old.opened_at, t) + make_interval(mins => p.max_minutes) THEN
+  -- counted from the first opening: prolonging does not start the clock again. The end was reckoned by the broker's clock:
+  -- a minute is allowed for the difference, or a grant of exactly the maximum would fail by milliseconds
+  IF ends_at IS NULL OR ends_at <= t OR ends_at > coalesce(old.opened_at, t) + make_interval(mins => p.max_minutes + 1) THEN
     PERFORM usher._refuse('ends_at', 'ends_at is not within the maximum of the profile', '42501');
   END IF;
   SELECT g || ': ' || usher._bad_group(g) INTO bad FROM unnest(p.groups) g WHERE usher._bad_group(g) IS NOT NULL LIMIT 1;
@@ -128,14 +129,29 @@ BEGIN
 END $$;
 
 -- Ends one lease. By the lease's own row: it also works where somebody renamed or dropped the role meanwhile.
+-- A lease that was never opened leaves a closed row behind all the same: an opening that a crashed broker sent may still be
+-- on its way, and finds that its grant is over. Where the quota is used up no opening can succeed, and no row is needed.
 CREATE FUNCTION usher.close(login text, grant_id text, why text DEFAULT 'closed') RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 #variable_conflict use_variable
 DECLARE
   u oid;
+  t timestamptz;
 BEGIN
   PERFORM usher._lock();
+  t := clock_timestamp();
   SELECT x.role INTO u FROM usher.lease x WHERE x.grant_id = grant_id AND x.login = login;
-  IF u IS NULL THEN PERFORM usher._refuse('no_such_lease', 'no such lease', '42704'); END IF;
+  IF u IS NULL THEN
+    PERFORM usher._check_names(login, grant_id, '');
+    IF EXISTS (SELECT 1 FROM usher.lease x WHERE x.grant_id = grant_id) OR (SELECT count(*) FROM usher.lease x WHERE x.opened_at > t - interval '1 h')
+         >= (SELECT value::int FROM usher.setting WHERE name = 'max_opens_per_hour') THEN
+      PERFORM usher._refuse('no_such_lease', 'no such lease', '42704');
+    END IF;
+    SELECT l.role INTO u FROM usher.login l JOIN pg_roles r ON r.oid = l.role WHERE r.rolname = login;
+    INSERT INTO usher.lease (grant_id, role, login, profile, method, opened_at, ends_at, closed_at, closed_why)
+      VALUES (grant_id, coalesce(u, 0), login, '', '', t, t, t, 'never opened');
+    RAISE LOG 'usher close login=% grant=% by=% (never opened)', login, grant_id, session_user;
+    RETURN CASE WHEN u IS NULL THEN jsonb_build_object('live', 0) ELSE usher._sync(u) END || jsonb_build_object('known', false);
+  END IF;
   UPDATE usher.lease x SET closed_at = clock_timestamp(), closed_why = left(why, 200)
    WHERE x.grant_id = grant_id AND x.closed_at IS NULL;
   RAISE LOG 'usher close login=% grant=% by=%', login, grant_id, session_user;
