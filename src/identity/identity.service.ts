@@ -130,7 +130,9 @@ export class IdentityService {
     const latest = {
       name: verified.name,
       email: verified.email ?? null,
+      userName: verified.preferredUsername ?? null,
       groups: [...verified.groups],
+      principalArn: verified.awsPrincipal ?? null,
       lastSeenAt: now,
     };
     const where = { issuer_subject: { issuer: verified.issuer, subject: verified.subject } };
