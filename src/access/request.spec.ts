@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { approvals, period, presentRequest, requestFacts, type RequestRow } from './request.js';
+
+const now = new Date('2026-03-10T10:00:00.000Z');
+const vote = (personId: string, verdict: 'approve' | 'deny'): RequestRow['votes'][number] => ({
+  id: personId,
+  requestId: 'r',
+  personId,
+  verdict,
+  comment: null,
+  createdAt: now,
+  person: { name: personId.toUpperCase() },
+});
+const row = (votes: RequestRow['votes']): RequestRow => ({
+  id: 'r',
+  grantId: 'to-be',
+  targetId: 't',
+  profileId: 'p',
+  personId: 'ana',
+  login: 'ana',
+  database: 'orders',
+  durationMinutes: 30,
+  reason: 'why',
+  ticket: null,
+  startsAt: null,
+  method: 'iam',
+  mode: 'session',
+  principalArn: null,
+  state: 'pending',
+  approvalsNeeded: 2,
+  policies: ['engineers-read'],
+  plan: {},
+  createdAt: now,
+  decideBy: now,
+  decidedAt: null,
+  person: { name: 'Ana' },
+  votes,
+  grant: null,
+  profile: {
+    id: 'p',
+    targetId: 't',
+    name: 'read',
+    groups: ['readers'],
+    maxMinutes: 60,
+    approvalsNeeded: 2,
+    readOnly: true,
+    connectionLimit: 5,
+    methods: ['iam'],
+    createdAt: now,
+    updatedAt: now,
+    deletedAt: null,
+  },
+  target: {
+    id: 't',
+    name: 'orders',
+    kind: 'rds-instance',
+    partition: 'aws',
+    region: 'eu-west-1',
+    accountId: '123456789012',
+    resourceId: 'db-ABC',
+    engineVersion: '17.1',
+    environment: 'staging',
+    ownerGroup: 'owners',
+    databases: ['orders'],
+    caIdentifier: 'rds-ca-rsa2048-g1',
+    masterUser: null,
+    guardDatabase: 'postgres',
+    brokerLogin: 'usher_broker',
+    brokerSecret: null,
+    connectRole: null,
+    tags: {},
+    enabled: true,
+    createdAt: now,
+    updatedAt: now,
+    deletedAt: null,
+  },
+});
+
+describe('approvals', () => {
+  test.each<[string, RequestRow['votes'], number]>([
+    ['none', [], 0],
+    ['one', [vote('bob', 'approve')], 1],
+    ['two people', [vote('bob', 'approve'), vote('cid', 'approve')], 2],
+    ['one person twice counts once', [vote('bob', 'approve'), vote('bob', 'approve')], 1],
+    ['the requester does not count', [vote('ana', 'approve')], 0],
+    ['the requester beside another', [vote('ana', 'approve'), vote('bob', 'approve')], 1],
+    ['a no is no yes', [vote('bob', 'deny')], 0],
+  ])('%s', (_, votes, expected) => expect(approvals(row(votes))).toBe(expected));
+
+  test('policy learns who agreed, and who did not is left out', () => {
+    const facts = requestFacts(row([vote('bob', 'approve'), vote('cid', 'deny')]));
+    expect(facts).toMatchObject({
+      requesterId: 'ana',
+      approverIds: ['bob'],
+      profile: { id: 'p', target: { ownerGroup: 'owners' } },
+    });
+  });
+
+  test('the answer names the grant only once there is one', () => {
+    expect(presentRequest(row([])).grantId).toBeNull();
+    expect(presentRequest({ ...row([vote('bob', 'approve')]), grant: { id: 'g' } })).toMatchObject({
+      grantId: 'g',
+      personName: 'Ana',
+      votes: [{ personId: 'bob', personName: 'BOB', verdict: 'approve', comment: null, at: now }],
+    });
+  });
+});
+
+describe('period', () => {
+  const after = (minutes: number): Date => new Date(now.getTime() + minutes * 60_000);
+  test.each<[string, Date | null, Date]>([
+    ['at once', null, now],
+    ['from a time that passed while approvals were awaited', after(-10), now],
+    ['from this very moment', now, now],
+    ['from later', after(90), after(90)],
+  ])('%s', (_, startsAt, expected) => {
+    const found = period({ startsAt, durationMinutes: 30 }, now);
+    expect(found).toEqual({ startsAt: expected, endsAt: new Date(expected.getTime() + 30 * 60_000) });
+  });
+
+  test('is as long as was asked for and never begins in the past', () => {
+    const lead = fc.option(fc.integer({ min: -100_000, max: 100_000 }));
+    fc.assert(
+      fc.property(lead, fc.integer({ min: 1, max: 44_640 }), (minutes, durationMinutes) => {
+        const { startsAt, endsAt } = period(
+          { startsAt: minutes === null ? null : after(minutes), durationMinutes },
+          now,
+        );
+        return startsAt >= now && endsAt.getTime() - startsAt.getTime() === durationMinutes * 60_000;
+      }),
+    );
+  });
+});

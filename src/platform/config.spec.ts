@@ -1,0 +1,140 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, readSettings, type Settings } from './config.js';
+
+const needed = { OIDC_ISSUER: 'https://idp.example' };
+const read = (env: Record<string, string>): Settings => readSettings({ ...needed, ...env });
+
+interface Variable {
+  of: (settings: Settings) => unknown;
+  unset: unknown;
+  good: [given: string, found: unknown][];
+  bad?: string[];
+}
+const text = (of: Variable['of'], unset: unknown): Variable => ({
+  of,
+  unset,
+  good: [
+    ['given', 'given'],
+    ['  given ', 'given'],
+    ['', unset],
+    ['  ', unset],
+  ],
+});
+const whole = (of: Variable['of'], unset: number, min: number, max: number): Variable => ({
+  of,
+  unset,
+  good: [
+    [String(min), min],
+    [String(max), max],
+    ['', unset],
+  ],
+  bad: [String(min - 1), String(max + 1), 'many', `${min}.5`, 'NaN', 'Infinity', '-'],
+});
+const flag = (of: Variable['of'], unset: boolean): Variable => ({
+  of,
+  unset,
+  good: [
+    ['true', true],
+    ['false', false],
+    ['', unset],
+  ],
+  bad: ['yes', '1', 'TRUE', '0'],
+});
+
+const variables: Record<string, Variable> = {
+  USHER_HOST: text((s) => s.host, '127.0.0.1'),
+  USHER_PORT: whole((s) => s.port, 3000, 0, 65535),
+  DATABASE_URL: text((s) => s.databaseUrl, undefined),
+  USHER_DATABASE_POOL_SIZE: whole((s) => s.databasePoolSize, 20, 4, 500),
+  USHER_STATE_DIR: {
+    of: (s) => s.stateDirectory,
+    unset: resolve('.usher/state'),
+    good: [
+      ['/var/lib/x', '/var/lib/x'],
+      ['here', resolve('here')],
+    ],
+  },
+  OIDC_AUDIENCE: text((s) => s.oidc.audience, 'usher'),
+  OIDC_ALGORITHMS: {
+    of: (s) => s.oidc.algorithms,
+    unset: ['RS256', 'ES256', 'EdDSA'],
+    good: [
+      ['PS256', ['PS256']],
+      ['RS256, ES384', ['RS256', 'ES384']],
+    ],
+  },
+  OIDC_CLOCK_TOLERANCE_SECONDS: whole((s) => s.oidc.clockToleranceSeconds, 30, 0, 300),
+  OIDC_GROUPS_CLAIM: text((s) => s.oidc.groupsClaim, 'groups'),
+  OIDC_AWS_PRINCIPAL_CLAIM: text((s) => s.oidc.awsPrincipalClaim, 'aws_principal'),
+  AWS_ENDPOINT_URL: text((s) => s.aws.endpointUrl, undefined),
+  USHER_CONNECT_ROLE: text((s) => s.aws.connectRoleName, 'usher-connect'),
+  USHER_EXTERNAL_ID: text((s) => s.aws.externalId, undefined),
+  USHER_SECRETS_DIR: text((s) => s.aws.secretsDirectory, undefined),
+  USHER_POLICY_FILE: text((s) => s.policyFile, undefined),
+  USHER_REQUEST_TTL_MINUTES: whole((s) => s.requestTtlMinutes, 1440, 1, 43200),
+  USHER_SAMPLE_SECONDS: whole((s) => s.sampleSeconds, 5, 0, 3600),
+  USHER_JOBS: flag((s) => s.jobs, true),
+  USHER_GRAPHIQL: flag((s) => s.graphiql, true),
+  USHER_LOG_LEVEL: text((s) => s.logLevel, 'info'),
+};
+
+describe.each(Object.entries(variables))('%s', (name, { of, unset, good, bad = [] }) => {
+  test('unset', () => expect(of(read({}))).toEqual(unset));
+  test.each(good)('%j', (given, found) => expect(of(read({ [name]: given }))).toEqual(found));
+  if (bad.length > 0)
+    test.each(bad)('%j is refused by name', (given) => {
+      const read_ = (): Settings => read({ [name]: given });
+      expect(read_).toThrow(ConfigError);
+      expect(read_).toThrow(name);
+    });
+});
+
+describe('OIDC_ISSUER', () => {
+  test('is needed', () => {
+    expect(read({}).oidc.issuer).toBe('https://idp.example');
+    for (const env of [{}, { OIDC_ISSUER: ' ' }]) {
+      expect(() => readSettings(env)).toThrow(ConfigError);
+      expect(() => readSettings(env)).toThrow('OIDC_ISSUER');
+    }
+  });
+});
+
+describe('USHER_TRUST_BUNDLES', () => {
+  const bundles = { 'eu-west-1': { pem: 'https://bundles.example/eu.pem' } };
+  test('unset', () => expect(read({}).trustOverrides).toEqual({}));
+  test('a JSON object', () =>
+    expect(read({ USHER_TRUST_BUNDLES: JSON.stringify(bundles) }).trustOverrides).toEqual(bundles));
+  test('a file that holds one', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'usher-config-'));
+    try {
+      const file = join(directory, 'bundles.json');
+      writeFileSync(file, JSON.stringify(bundles));
+      expect(read({ USHER_TRUST_BUNDLES: file }).trustOverrides).toEqual(bundles);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+  test.each([
+    '{',
+    '[]',
+    'null',
+    '/no/such/file',
+    '{"eu-west-1": null}',
+    '{"eu-west-1": "https://x"}',
+    '{"eu-west-1": {"pem": 1}}',
+    '{"eu-west-1": {}}',
+  ])('%j is refused by name', (given) => {
+    expect(() => read({ USHER_TRUST_BUNDLES: given })).toThrow(ConfigError);
+    expect(() => read({ USHER_TRUST_BUNDLES: given })).toThrow('USHER_TRUST_BUNDLES');
+  });
+});
+
+test('secrets are read at use, and only those that are called secrets', () => {
+  const { env } = read({ USHER_SECRET_ORDERS: 'hidden', AWS_SECRET_ACCESS_KEY: 'not for a target' }).aws;
+  expect(env('USHER_SECRET_ORDERS')).toBe('hidden');
+  expect(env('USHER_SECRET_OTHER')).toBeUndefined();
+  expect(env('AWS_SECRET_ACCESS_KEY')).toBeUndefined();
+});
