@@ -44,11 +44,11 @@ export const targetFacts = (row: Row): TargetFacts => ({
 });
 
 /** Which endpoint kinds a kind of target can have, and which prefix its resource id carries. */
-const shapes: Record<string, { prefix: string; kinds: readonly string[] }> = {
-  'rds-instance': { prefix: 'db-', kinds: ['instance', 'reader'] },
-  'aurora-cluster': { prefix: 'cluster-', kinds: ['writer', 'reader', 'custom', 'instance'] },
-  'rds-proxy': { prefix: 'prx-', kinds: ['proxy', 'writer', 'instance'] },
-};
+const shapes = new Map<string, { prefix: string; kinds: readonly string[] }>([
+  ['rds-instance', { prefix: 'db-', kinds: ['instance', 'reader'] }],
+  ['aurora-cluster', { prefix: 'cluster-', kinds: ['writer', 'reader', 'custom', 'instance'] }],
+  ['rds-proxy', { prefix: 'prx-', kinds: ['proxy', 'writer', 'instance'] }],
+]);
 
 /** What of a target does not fit together, field by field. */
 export function targetProblems(target: {
@@ -57,7 +57,7 @@ export function targetProblems(target: {
   endpoints: readonly { kind: string }[];
   brokerSecret?: string | null;
 }): FieldProblem[] {
-  const shape = shapes[target.kind];
+  const shape = shapes.get(target.kind);
   if (!shape) return [{ field: 'kind', message: 'The kind is not known.' }];
   const problems: FieldProblem[] = [];
   if (!target.resourceId.startsWith(shape.prefix))
