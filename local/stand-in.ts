@@ -22,6 +22,8 @@ export interface StandInOptions {
   directory?: string;
   /** Nothing of the databases is kept. Default true without a directory, else false. */
   ephemeral?: boolean;
+  /** Life of the access tokens of the OpenID provider. Default 3,600. */
+  accessTokenSeconds?: number;
   /** Fixed ports; absent: free ones. */
   ports?: { aws?: number; oidc?: number; writer?: number; reader?: number; billing?: number };
 }
@@ -74,7 +76,11 @@ async function start(
   const authority = await authorityOf(directory, ephemeral);
   const [aws, oidc] = await Promise.all([
     startAws({ accountId: ACCOUNT, region: REGION, ...portOption(o.ports?.aws) }),
-    startOidc({ people: peopleOf(ALICE_ARN), ...portOption(o.ports?.oidc) }),
+    startOidc({
+      people: peopleOf(ALICE_ARN),
+      ...(o.accessTokenSeconds === undefined ? {} : { accessTokenSeconds: o.accessTokenSeconds }),
+      ...portOption(o.ports?.oidc),
+    }),
   ]);
   closers.push(
     () => aws.close(),

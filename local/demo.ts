@@ -1,0 +1,204 @@
+/**
+ * The whole path on one machine, told step by step: `node local/demo.ts [--once]`, after `npm run build`.
+ * Everything is made anew at each run under .usher/demo/<process id>, and ends with this process.
+ */
+import { rmSync } from 'node:fs';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { clientOf } from './demo-api.ts';
+import type { PersonName } from './demo-api.ts';
+import {
+  approved,
+  connected,
+  keptOut,
+  minted,
+  previewed,
+  ranPsql,
+  registered,
+  requested,
+  signedIn,
+} from './demo-ask.ts';
+import { attached, overlapping, proved, revoked, seen } from './demo-end.ts';
+import { keepDemoFile, tellHowToGoOn } from './demo-stay.ts';
+import { createReport } from './demo-report.ts';
+import type { Report } from './demo-report.ts';
+import { portNear, startService, startStateDatabase } from './demo-service.ts';
+import type { Service } from './demo-service.ts';
+import type { Registered, Stage } from './demo-stage.ts';
+import { startStandIn } from './stand-in.ts';
+import type { StandIn } from './stand-in.ts';
+
+const base = join(import.meta.dirname, '../.usher');
+const directory = join(base, 'demo', String(process.pid));
+
+type Closers = (() => Promise<unknown>)[];
+
+interface Running {
+  standIn: StandIn;
+  service: Service;
+  tokens: Record<PersonName, string>;
+}
+
+/** As far as they are free, the ports that people expect; the tokens live as long as one looks at the demo. */
+async function surroundings(): Promise<StandIn> {
+  const [aws, oidc, writer, reader, billing] = await Promise.all([4566, 4567, 5432, 5433, 5434].map(portNear));
+  const ports = {
+    ...(aws && { aws }),
+    ...(oidc && { oidc }),
+    ...(writer && { writer }),
+    ...(reader && { reader }),
+    ...(billing && { billing }),
+  };
+  return startStandIn({ directory, ephemeral: true, accessTokenSeconds: 12 * 3600, ports });
+}
+
+async function start(report: Report, closers: Closers): Promise<Running> {
+  await removeLeftovers();
+  await mkdir(directory, { recursive: true });
+  closers.push(() => rm(directory, { recursive: true, force: true }));
+  const starting = [
+    surroundings().then((standIn) => (closers.push(() => standIn.close()), standIn)),
+    startStateDatabase(directory).then((state) => (closers.push(() => state.server.stop('immediate')), state)),
+  ] as const;
+  await Promise.allSettled(starting); // of two, one may come up while the other fails: both are closed then
+  const [standIn, state] = [await starting[0], await starting[1]];
+  const service = await startService(directory, {
+    ...standIn.env,
+    DATABASE_URL: state.url,
+    USHER_STATE_DIR: join(directory, 'none'),
+    USHER_SAMPLE_SECONDS: '1',
+  });
+  closers.push(() => service.stop());
+  const { orders, billing } = standIn.targets;
+  report.fact('Usher', `${service.api} (log: ${service.logFile})`);
+  report.fact('AWS', `${standIn.aws.url}: STS, IAM, RDS, Secrets Manager of account ${standIn.aws.accountId}`);
+  report.fact('OpenID', standIn.oidc.issuer);
+  for (const { database, endpoints } of [orders, billing])
+    report.fact(database, endpoints.map(({ kind, host, port }) => `${kind} ${host}:${port}`).join(', '));
+  const { oidc } = standIn;
+  const [alice, bob, carol, dave] = [
+    await oidc.tokenFor('alice'),
+    await oidc.tokenFor('bob'),
+    await oidc.tokenFor('carol'),
+    await oidc.tokenFor('dave'),
+  ];
+  return { standIn, service, tokens: { alice, bob, carol, dave } };
+}
+
+/** Directories of runs that were killed. Their processes ended with them. */
+async function removeLeftovers(): Promise<void> {
+  const runs = await readdir(join(base, 'demo')).catch((): string[] => []);
+  for (const run of runs.filter((name) => /^\d+$/.test(name) && !isAlive(Number(name))))
+    await rm(join(base, 'demo', run), { recursive: true, force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return pid !== process.pid;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function walk(stage: Stage, tokens: Running['tokens']): Promise<{ orders: Registered; billing: Registered }> {
+  const { report } = stage;
+  await report.step('Four people sign in at their OpenID provider', () => signedIn(stage, tokens));
+  const targets = await report.step('Dave registers two databases and what may be asked for', () => registered(stage));
+  const { orders, billing } = targets;
+  await report.step('Alice looks at what a request would come to', () => previewed(stage, orders));
+  const request = await report.step('Alice asks for 30 minutes of reporting-read on orders', () =>
+    requested(stage, orders),
+  );
+  const opened = await report.step('Bob, who owns orders, agrees', () => approved(stage, request));
+  const token = await report.step('Alice gets a login token', () => minted(stage, opened));
+  await report.step('Alice logs in over verified TLS, and reads', () => connected(stage, opened, token));
+  await report.step('Nobody gets in any other way', () => keptOut(stage, token));
+  await report.step('The psql recipe, as the API gave it', () => ranPsql(stage, opened, token));
+  await report.step('Carol, the auditor, sees who is connected', () => seen(stage, opened, token));
+  await report.step('Bob revokes while Alice is in the middle of a statement', () => revoked(stage, opened, token));
+  await report.step('Two overlapping grants are counted', () => overlapping(stage, orders));
+  await report.step('Alice signs a token herself, with her own AWS keys', () => attached(stage, billing));
+  await report.step('Carol reads the record of the first grant', () => proved(stage, opened));
+  return targets;
+}
+
+async function run(report: Report, closers: Closers, once: boolean): Promise<void> {
+  const running = await report.step('AWS, an OpenID provider, two databases and Usher start', () =>
+    start(report, closers),
+  );
+  const { standIn, service, tokens } = running;
+  const { api } = service;
+  const as = {
+    alice: clientOf(api, tokens.alice),
+    bob: clientOf(api, tokens.bob),
+    carol: clientOf(api, tokens.carol),
+    dave: clientOf(api, tokens.dave),
+  };
+  const stage: Stage = { report, standIn, api, directory, as, nobody: clientOf(api, undefined) };
+  const died = service.died.then((tail) => Promise.reject(new Error(`the service ended by itself:\n${tail}`)));
+  died.catch(() => undefined);
+  const targets = await Promise.race([walk(stage, tokens), died]);
+  if (once) return;
+  const remove = await keepDemoFile(join(base, 'demo.json'), {
+    stage,
+    targets: [targets.orders, targets.billing],
+    tokens,
+  });
+  closers.push(async () => remove());
+  await tellHowToGoOn(stage, targets.orders);
+  await died;
+}
+
+/** Settles with the exit code of a program that ends by the first of these signals. */
+function interrupted(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  for (const [signal, number] of [
+    ['SIGHUP', 1],
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+  ] as const)
+    process.on(signal, () => resolve(128 + number));
+  process.stdout.on('error', () => resolve(1)); // the reader of a pipe is gone
+  return promise;
+}
+
+/** What the service had to say is wanted when something failed, and only then. */
+async function keepLog(): Promise<number> {
+  const kept = join(base, 'demo-failed.log');
+  await rename(join(directory, 'usher.log'), kept).then(
+    () => console.error(`demo: the log of the service is in ${kept}`),
+    () => undefined, // it never came so far
+  );
+  return 1;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.some((arg) => arg !== '--once')) {
+    console.error('usage: npm run demo [-- --once]');
+    return 2;
+  }
+  const once = args.includes('--once');
+  const report = createReport(process.stdout);
+  const closers: Closers = [];
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const since = performance.now();
+  const outcome = run(report, closers, once).then(
+    () => 0,
+    (error: unknown) => {
+      const why = error instanceof Error ? (process.env['DEBUG'] === undefined ? error.message : error.stack) : error;
+      console.error(`\ndemo: failed after ${report.passed} steps: ${String(why)}`);
+      return keepLog();
+    },
+  );
+  const code = await Promise.race([outcome, interrupted()]);
+  for (const close of closers.splice(0).reverse())
+    await close().catch((error: unknown) => console.error(String(error)));
+  if (once && code === 0) {
+    report.line(`\nIt took ${((performance.now() - since) / 1000).toFixed(1)} s.`);
+    report.line(`demo: ${report.passed} steps passed`);
+  }
+  return code;
+}
+
+process.exit(await main(process.argv.slice(2)));
