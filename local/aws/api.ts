@@ -88,7 +88,7 @@ export interface Call {
    * @param context condition keys of this action, beside those of the principal
    * @throws ApiError AccessDenied
    */
-  require(action: string, resource: string, context?: Readonly<Record<string, string | readonly string[]>>): void;
+  require: (action: string, resource: string, context?: Readonly<Record<string, string | readonly string[]>>) => void;
 }
 
 /** @returns the content of `{Action}Result`; undefined for calls that answer with metadata alone */

@@ -30,7 +30,7 @@ export function expand(pattern: string, context: Context | undefined): Token[] |
     if (context !== undefined && part.startsWith('${') && part.endsWith('}')) {
       const value = variableValue(part.slice(2, -1), context);
       if (value === undefined) return undefined;
-      tokens.push(...[...value].map((literal) => ({ literal })));
+      tokens.push(...Array.from(value, (literal) => ({ literal })));
       continue;
     }
     for (const char of part) tokens.push(char === '*' || char === '?' ? { wildcard: char } : { literal: char });
@@ -40,7 +40,7 @@ export function expand(pattern: string, context: Context | undefined): Token[] |
 
 /** Greedy with one step back: linear in practice, never exponential, whatever the pattern. */
 export function matchTokens(tokens: readonly Token[], text: string): boolean {
-  const chars = [...text];
+  const chars = Array.from(text);
   let at = 0;
   let token = 0;
   let starToken = -1;

@@ -5,7 +5,7 @@ import { page } from './paging.ts';
 import { certificateShape, clusterShape, endpointShapes, instanceShape, proxyShape, tagShape } from './rds-shapes.ts';
 import type { Cluster, Instance, RdsStore } from './rds-store.ts';
 import { members } from './xml.ts';
-import type { XmlObject } from './xml.ts';
+import type { XmlObject, XmlValue } from './xml.ts';
 
 export function rdsHandlers(rds: RdsStore): Handlers {
   return {
@@ -32,6 +32,8 @@ function rdsPage<T>(
   const { entries, marker } = page(all, size, call.parameters.optional('Marker'));
   return { Marker: marker, [element]: members(entries.map(shape), entry) };
 }
+
+const textOf = (value: XmlValue): string => (typeof value === 'string' ? value : '');
 
 /**
  * @param known filter names with what they compare; identifiers and ARNs are both accepted where AWS accepts both
@@ -104,9 +106,9 @@ function describeClusterEndpoints(rds: RdsStore, call: Call): XmlObject {
     .flatMap((cluster) => endpointShapes(cluster, rds))
     .filter((shape) => endpoint === undefined || shape['DBClusterEndpointIdentifier'] === endpoint);
   const matching = filtered(call.parameters, shapes, {
-    'db-cluster-endpoint-type': (shape) => [String(shape['EndpointType']).toLowerCase()],
-    'db-cluster-endpoint-id': (shape) => [String(shape['DBClusterEndpointIdentifier'])],
-    'db-cluster-endpoint-status': (shape) => [String(shape['Status'])],
+    'db-cluster-endpoint-type': (shape) => [textOf(shape['EndpointType']).toLowerCase()],
+    'db-cluster-endpoint-id': (shape) => [textOf(shape['DBClusterEndpointIdentifier'])],
+    'db-cluster-endpoint-status': (shape) => [textOf(shape['Status'])],
   });
   return rdsPage(call, 'DBClusterEndpoints', 'DBClusterEndpointList', matching, (shape) => shape);
 }

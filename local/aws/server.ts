@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { ApiError, Parameters } from './api.ts';
-import type { Call, Handlers } from './api.ts';
+import { ApiError } from './api.ts';
+import type { Call, Handlers, Parameters } from './api.ts';
 import { partitionOf } from './arn.ts';
 import { accessDenied, decide, principalArn } from './authorization.ts';
 import { Faults } from './faults.ts';

@@ -28,7 +28,7 @@ export const protocolOf = (request: IncomingMessage): Protocol =>
 export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request) {
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
     const bytes = Buffer.from(chunk);
     size += bytes.length;
     if (size > maxBodyBytes) throw new ApiError('RequestEntityTooLarge', 'The request is too large.', 413);

@@ -136,7 +136,10 @@ class Session {
     const late = setTimeout(() => client.destroy(), AUTHENTICATION_TIMEOUT_MS).unref();
     try {
       const packet = await wire.takeStartup(client);
-      if (packet.code === wire.CANCEL_REQUEST) return await this.#cancel(client, packet);
+      if (packet.code === wire.CANCEL_REQUEST) {
+        await this.#cancel(client, packet);
+        return;
+      }
       const parameters = wire.parametersOf(packet);
       const user = parameters.get('user') ?? '';
       // no IAM login for replication on RDS: the server's own rules refuse it

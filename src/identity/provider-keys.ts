@@ -132,7 +132,7 @@ async function fetchSmall(url: string, signal: AbortSignal, headers = new Header
   const response = await fetch(url, { signal, headers, redirect: 'manual' });
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of response.body ?? []) {
+  for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += part.byteLength;
     if (bytes > maxDocumentBytes) throw new Error(`${url} is larger than ${maxDocumentBytes / 1024} KB`);
     parts.push(part);

@@ -206,13 +206,15 @@ type ServerUser = ReturnType<typeof serverUser>;
 const as = (user: ServerUser): { uid?: number; gid?: number } =>
   user === undefined ? {} : { uid: user.uid, gid: user.gid };
 
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+
 /** What npm cannot pack and the package's install script (which need not have run) would make. */
 async function makeLinks(native: string): Promise<void> {
   const links = JSON.parse(await readFile(join(native, pgSymlinks), 'utf8')) as { source: string; target: string }[];
   for (const { source, target } of links) {
     const path = join(dirname(native), target);
-    await symlink(relative(dirname(target), source), path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
+    await symlink(relative(dirname(target), source), path).catch((error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') throw error;
     });
   }
 }
@@ -387,7 +389,7 @@ async function initialiseOr(undo: () => Promise<void>, o: PostgresOptions, serve
 }
 
 async function adopt(staging: string, dataDir: string): Promise<void> {
-  await rename(staging, dataDir).catch(async (error: NodeJS.ErrnoException) => {
+  await rename(staging, dataDir).catch(async (error: unknown) => {
     if (!existsSync(join(dataDir, 'PG_VERSION'))) throw error;
     await rm(staging, { recursive: true, force: true });
     throw new Error(`${dataDir} was made by another process at the same moment: start again`, { cause: error });

@@ -32,10 +32,10 @@ export function assertEveryRouteNamesItsAction(source: ProviderSource | Discover
   const problems: string[] = [];
   for (const [handler, method] of handlersOf(discovery)) {
     const requires: unknown = Reflect.getMetadata(REQUIRES, method);
-    const why: unknown = Reflect.getMetadata(PUBLIC, method);
+    const why = Reflect.getMetadata(PUBLIC, method) as string | undefined;
     const problem = problemOf(requires, why);
     if (problem) problems.push(`  ${handler} ${problem}`);
-    else covered.push(why === undefined ? { handler, requires: requires as Action } : { handler, public: String(why) });
+    else covered.push(why === undefined ? { handler, requires: requires as Action } : { handler, public: why });
   }
   if (problems.length > 0) {
     throw new Error(`These handlers do not say what they require:\n${[...new Set(problems)].sort().join('\n')}`);

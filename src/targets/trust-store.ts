@@ -137,7 +137,7 @@ const fetchBundle = async (url: string, timeoutMs: number): Promise<Buffer> => {
     }
     const chunks: Uint8Array[] = [];
     let size = 0;
-    for await (const chunk of answer.body) {
+    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
       size += chunk.byteLength;
       if (size > LARGEST_BYTES) throw untrusted(url, 'is larger than 2 MB');
       chunks.push(chunk);

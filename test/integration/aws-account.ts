@@ -17,7 +17,7 @@ export interface BrokerAccount {
   readonly config: AwsConfig;
   /** What must never be printed. */
   readonly secrets: string[];
-  policyFor(...users: string[]): PolicyDocument;
+  policyFor: (...users: string[]) => PolicyDocument;
   close(): Promise<void>;
 }
 
