@@ -44,6 +44,16 @@ export default defineConfig(
       'max-lines': ['error', { max: 250, skipBlankLines: true, skipComments: true }],
     },
   },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/platform/**', '**/*.spec.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'only src/platform reads the environment: ask for Settings' },
+      ],
+    },
+  },
   // programs that speak to a terminal
   { files: ['src/main.ts', 'src/cli.ts', 'src/cli/**', 'local/**', 'bench/**'], rules: { 'no-console': 'off' } },
   // contracts: one line for each rule of each field. embedded-postgres: one file, see its first comment
