@@ -91,8 +91,9 @@ function missingPackages() {
   const installed = readJson(installedList).packages;
   const wanted = readJson(at('package-lock.json')).packages;
   return Object.entries(wanted)
-    .filter(([path, { optional, link }]) => path !== '' && !optional && !link)
-    .filter(([path, { version }]) => installed[path]?.version !== version)
+    .filter(([path, { link }]) => path !== '' && !link)
+    // an optional one may be for another machine: it need not be there, but what is there must be the right one
+    .filter(([path, { version, optional }]) => (installed[path]?.version ?? (optional && version)) !== version)
     .map(([path]) => path.replace('node_modules/', ''));
 }
 
