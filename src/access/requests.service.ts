@@ -128,9 +128,7 @@ export class RequestsService {
 
   /** One yes. The last one that is needed opens the access. */
   approve(actor: PersonActor, id: string, comment?: string): Promise<AccessRequest> {
-    return this.decide(id, async (tx, row) => {
-      refuseSecondVote(actor, row);
-      const { policies } = this.policy.authorize(actor, 'approve', requestFacts(row));
+    return this.decide(actor, 'approve', id, async (tx, row, policies) => {
       const voted = await this.vote(tx, actor, row, 'approve', comment);
       const agreed = approvals(voted);
       const details = { comment: comment ?? null, approvals: agreed, needed: row.approvalsNeeded, policies };
@@ -143,9 +141,7 @@ export class RequestsService {
 
   /** One no ends it. */
   deny(actor: PersonActor, id: string, comment?: string): Promise<AccessRequest> {
-    return this.decide(id, async (tx, row) => {
-      refuseSecondVote(actor, row);
-      this.policy.authorize(actor, 'deny', requestFacts(row));
+    return this.decide(actor, 'deny', id, async (tx, row) => {
       await this.vote(tx, actor, row, 'deny', comment);
       await this.decided(tx, row, 'denied');
       await this.record(tx, actor, row, 'request.deny', { comment: comment ?? null });
@@ -154,8 +150,7 @@ export class RequestsService {
 
   /** The requester takes it back. */
   cancel(actor: PersonActor, id: string): Promise<AccessRequest> {
-    return this.decide(id, async (tx, row) => {
-      this.policy.authorize(actor, 'cancel', requestFacts(row));
+    return this.decide(actor, 'cancel', id, async (tx, row) => {
       await this.decided(tx, row, 'cancelled');
       await this.record(tx, actor, row, 'request.cancel', {});
     });
@@ -171,13 +166,24 @@ export class RequestsService {
     });
   }
 
-  /** Two who decide at once do so one after the other, each on what the other left. */
-  private decide(id: string, change: (tx: Tx, row: RequestRow) => Promise<void>): Promise<AccessRequest> {
+  /**
+   * Two who decide at once do so one after the other, each on what the other left. Policy comes before the state of
+   * things: who may not decide does not learn it. Who voted was let in then, and hears that it was so.
+   */
+  private decide(
+    actor: PersonActor,
+    action: 'approve' | 'deny' | 'cancel',
+    id: string,
+    change: (tx: Tx, row: RequestRow, policies: readonly string[]) => Promise<void>,
+  ): Promise<AccessRequest> {
     return this.db.tx(async (tx) => {
       const row = await this.lock(tx, asId(id, 'request id'));
+      const voted = action !== 'cancel' && row.votes.some(({ personId }) => personId === actor.id);
+      const policies = voted ? [] : this.policy.authorize(actor, action, requestFacts(row)).policies;
       if (row.state === 'pending' && row.decideBy <= this.clock.now()) throw notPending('expired');
       if (row.state !== 'pending') throw notPending(row.state);
-      await change(tx, row);
+      if (voted) throw alreadyVoted();
+      await change(tx, row, policies);
       return presentRequest(await this.row(tx, row.id));
     });
   }
@@ -224,10 +230,8 @@ export class RequestsService {
   }
 }
 
-function refuseSecondVote(actor: PersonActor, row: RequestRow): void {
-  if (row.votes.some(({ personId }) => personId === actor.id))
-    throw new DomainError('conflict', 'already_voted', 'You have decided on this request already.', 'Somebody else must decide now.');
-}
+const alreadyVoted = (): DomainError =>
+  new DomainError('conflict', 'already_voted', 'You have decided on this request already.', 'Somebody else must decide now.');
 
 const notPending = (state: string): DomainError =>
   new DomainError('conflict', 'request_not_pending', `The request is ${state} already.`, 'Only a pending request can be decided or cancelled.');

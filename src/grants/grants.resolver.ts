@@ -2,8 +2,14 @@ import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
-import { Grant, GrantPage, GrantQuery, GrantWait } from './grants.contract.js';
+import { Grant, GrantPage, GrantQuery, GrantState } from './grants.contract.js';
 import { GrantsService } from './grants.service.js';
+
+const waiting = {
+  type: () => GrantState,
+  nullable: true,
+  description: 'Answer when the grant has this state or can no longer reach it, at the latest after 30 seconds',
+};
 
 @Resolver(() => Grant)
 export class GrantsResolver {
@@ -17,8 +23,8 @@ export class GrantsResolver {
 
   @Query(() => Grant, { name: 'grant' })
   @Requires('viewGrants')
-  get(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string, @Args() query: GrantWait): Promise<Grant> {
-    return this.grants.get(actor, id, query.wait);
+  get(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string, @Args('wait', waiting) wait?: GrantState | null): Promise<Grant> {
+    return this.grants.get(actor, id, wait ?? undefined);
   }
 
   @Mutation(() => Grant)

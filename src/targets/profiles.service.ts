@@ -67,7 +67,7 @@ export class ProfilesService {
     return this.db.tx(async (tx) => {
       await this.targets.lock(tx, target.id);
       const before = await this.row(tx, target.id, profileId);
-      const wanted = { ...before, ...input };
+      const wanted = { ...before, ...given(input) };
       refuseDifferent(wanted, differences(wanted, allowed.get(before.name)));
       const row = await tx.profile.update({ where: { id: before.id }, data: { ...input, updatedAt: this.clock.now() } });
       const details = { profileId: row.id, name: row.name, changed: changesOf(before, input) };
@@ -114,6 +114,10 @@ export class ProfilesService {
     return new Map((await session.profiles()).map((profile) => [profile.name, profile]));
   }
 }
+
+/** The fields that were sent: a class has all of its fields, and one that was left out must not count as a change. */
+const given = <T extends object>(input: T): Partial<T> =>
+  Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Partial<T>;
 
 function refuseDifferent(profile: Parameters<typeof allowStatement>[0], found: readonly string[]): void {
   if (found.length === 0) return;
