@@ -1,12 +1,12 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { SwaggerModule } from '@nestjs/swagger';
 import { Logger } from 'nestjs-pino';
 import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
 import { Sampler } from './connections/sampler.js';
 import { GrantJobs } from './grants/grants.job.js';
-import metadata from './metadata.js';
+import { openApi } from './openapi.js';
 import { fastifyAdapter, prepareServer } from './platform/http/server.js';
 import { Jobs } from './platform/jobs/jobs.js';
 import type { PlatformOptions } from './platform/platform.module.js';
@@ -18,17 +18,17 @@ import { assertEveryRouteNamesItsAction } from './policy/coverage.js';
  */
 export async function createApp(options: PlatformOptions): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.register(options), fastifyAdapter(), {
-    bufferLogs: true,
+    logger: false, // until all is wired: a failure is thrown, and the list of what was wired tells an operator nothing
     abortOnError: false,
     forceCloseConnections: true,
   });
-  app.useLogger(app.get(Logger));
   app.enableShutdownHooks(['SIGTERM', 'SIGINT']);
-  await prepareServer(app);
+  await prepareServer(app, options.settings);
   assertEveryRouteNamesItsAction(app);
   const document = await openApi(app);
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Usher' });
   await app.init();
+  app.useLogger(app.get(Logger));
   return app;
 }
 
@@ -38,15 +38,4 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(GrantJobs).start();
   await app.get(RequestJobs).start();
   app.get(Sampler).start();
-}
-
-export async function openApi(app: NestFastifyApplication): Promise<OpenAPIObject> {
-  await SwaggerModule.loadPluginMetadata(metadata);
-  const config = new DocumentBuilder()
-    .setTitle('Usher')
-    .setDescription('Access to Amazon RDS and Aurora PostgreSQL: ask, be approved, connect, be cut off, and prove it')
-    .setVersion('1')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
-    .build();
-  return SwaggerModule.createDocument(app, config);
 }

@@ -2,7 +2,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
 import { lexicographicSortSchema, printSchema } from 'graphql';
-import { createApp, openApi } from '../app.js';
+import { createApp } from '../app.js';
+import { openApi } from '../openapi.js';
 import { readSettings } from '../platform/config.js';
 
 /** Writes what the code says of the API, or with `--check` compares it with what is there. Nothing is connected to. */

@@ -17,7 +17,7 @@ export const graphql = (metadata: Metadata): DynamicModule =>
     path: '/graphql',
     graphiql: false, // the page that ships with Mercurius loads scripts from elsewhere; ours is served by ourselves
     jit: 1,
-    queryDepth: 8,
+    queryDepth: 16, // the introspection that GraphiQL asks for is this deep; our own types are far from it
     allowBatchedQueries: false,
     metadata,
     context: (request: FastifyRequest) => ({ request }),
@@ -25,18 +25,31 @@ export const graphql = (metadata: Metadata): DynamicModule =>
   } as MercuriusDriverConfig);
 
 /** Every error carries our code; what no handler of ours threw is a fault in the document itself. */
-function errorFormatter(execution: { errors?: readonly GraphQLError[]; data?: ExecutionResult['data'] }): { statusCode: number; response: ExecutionResult } {
-  const errors = (execution.errors ?? []).map((error) => {
-    if (typeof error.extensions?.['code'] === 'string' && typeof error.extensions['title'] === 'string') return error;
-    const cause = error.originalError;
-    if (cause && !(cause instanceof GraphQLError) && !isMercurius(cause)) {
-      const { detail, ...extensions } = toProblem(toDomainError(cause));
-      return new GraphQLError(detail, { ...(error.path && { path: error.path }), extensions });
-    }
-    const extensions = { code: 'invalid_input', title: 'The document cannot be used', correlationId: currentCall()?.correlationId ?? 'none' };
-    return new GraphQLError(error.message, { ...(error.path && { path: error.path }), extensions });
-  });
+function errorFormatter(execution: { errors?: readonly GraphQLError[]; data?: ExecutionResult['data'] }): {
+  statusCode: number;
+  response: ExecutionResult;
+} {
+  const errors = (execution.errors ?? []).flatMap(unfold).map(withCode);
   return { statusCode: 200, response: { data: execution.data ?? null, errors } };
+}
+
+/** Mercurius wraps what is wrong with a document into one error that says nothing by itself. */
+function unfold(error: GraphQLError): readonly GraphQLError[] {
+  const inner = (error.originalError as { errors?: unknown } | undefined)?.errors;
+  return Array.isArray(inner) && inner.length > 0 ? (inner as GraphQLError[]) : [error];
+}
+
+function withCode(error: GraphQLError): GraphQLError {
+  if (typeof error.extensions?.['code'] === 'string' && typeof error.extensions['title'] === 'string') return error;
+  const cause = error.originalError;
+  const place = { ...(error.path && { path: error.path }) };
+  if (cause && !(cause instanceof GraphQLError) && !isMercurius(cause)) {
+    const { detail, ...extensions } = toProblem(toDomainError(cause));
+    return new GraphQLError(detail, { ...place, extensions });
+  }
+  const correlationId = currentCall()?.correlationId ?? 'none';
+  const extensions = { code: 'invalid_input', title: 'The document cannot be used', status: 400, correlationId };
+  return new GraphQLError(error.message, { ...place, extensions });
 }
 
 const isMercurius = (error: Error): boolean => 'code' in error && String(error.code).startsWith('MER_');
