@@ -1,3 +1,4 @@
+import { Logger as FrameworkLogger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
@@ -19,6 +20,7 @@ import { assertEveryRouteNamesItsAction } from './policy/coverage.js';
 export async function createApp(options: PlatformOptions): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.register(options), fastifyAdapter(), {
     logger: false, // until all is wired: a failure is thrown, and the list of what was wired tells an operator nothing
+    autoFlushLogs: false,
     abortOnError: false,
     forceCloseConnections: true,
   });
@@ -28,7 +30,7 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
   const document = await openApi(app);
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Usher' });
   await app.init();
-  app.useLogger(app.get(Logger));
+  FrameworkLogger.overrideLogger(app.get(Logger)); // useLogger() would print that list now
   return app;
 }
 
