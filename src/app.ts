@@ -1,4 +1,3 @@
-import { Logger as FrameworkLogger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
@@ -19,8 +18,7 @@ import { assertEveryRouteNamesItsAction } from './policy/coverage.js';
  */
 export async function createApp(options: PlatformOptions): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.register(options), fastifyAdapter(), {
-    logger: false, // until all is wired: a failure is thrown, and the list of what was wired tells an operator nothing
-    autoFlushLogs: false,
+    bufferLogs: true,
     abortOnError: false,
     forceCloseConnections: true,
   });
@@ -30,7 +28,7 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
   const document = await openApi(app);
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Usher' });
   await app.init();
-  FrameworkLogger.overrideLogger(app.get(Logger)); // useLogger() would print that list now
+  app.useLogger(app.get(Logger));
   return app;
 }
 

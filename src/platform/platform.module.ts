@@ -1,5 +1,6 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { LoggerModule } from 'nestjs-pino';
+import type pino from 'pino';
 import { Clock, SystemClock } from './clock.js';
 import { SETTINGS, type Settings } from './config.js';
 import { currentCall } from './call.js';
@@ -48,7 +49,17 @@ const logger = (level: string): DynamicModule =>
         req: (req: { method: string; url: string }) => ({ method: req.method, path: req.url.split('?')[0] }),
         res: (res: { statusCode: number }) => ({ status: res.statusCode }),
       },
+      hooks: { logMethod: withoutChatter },
       mixin: () => ({ correlationId: currentCall()?.correlationId }),
       customLogLevel: (_req, res, error) => (error || res.statusCode >= 500 ? 'error' : 'debug'),
     },
   });
+
+/** Contexts under which the framework lists what it wired, at every start: that tells an operator nothing. */
+const CHATTER = new Set<unknown>(['InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestFactory', 'GraphQLModule']);
+
+function withoutChatter(this: pino.Logger, args: Parameters<pino.LogFn>, write: pino.LogFn): void {
+  const [first] = args as [unknown];
+  if (typeof first === 'object' && first !== null && 'context' in first && CHATTER.has(first.context)) return;
+  write.apply(this, args);
+}
