@@ -186,7 +186,7 @@ async function install() {
     say(
       `package-lock.json asks for what is not installed: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}`,
     );
-  await step('Installing the dependencies (a minute or so)', 'npm', ['ci', '--no-audit', '--no-fund']);
+  await step('Installing the dependencies (a minute or so)', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
 /**
