@@ -22,13 +22,13 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
     abortOnError: false,
     forceCloseConnections: true,
   });
+  app.useLogger(app.get(Logger));
   app.enableShutdownHooks(['SIGTERM', 'SIGINT']);
   await prepareServer(app, options.settings);
   assertEveryRouteNamesItsAction(app);
   const document = await openApi(app);
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Usher' });
   await app.init();
-  app.useLogger(app.get(Logger));
   return app;
 }
 
