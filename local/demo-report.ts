@@ -15,6 +15,8 @@ export interface Report {
   table(rows: readonly Readonly<Record<string, unknown>>[]): void;
   /** Without indent, for what is no step. */
   line(text?: string): void;
+  /** Prints no more: what still runs only finds out that the rest was ended. */
+  silence(): void;
 }
 
 const codes = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], cyan: [36, 39] } as const;
@@ -38,7 +40,8 @@ function styles(out: WriteStream | NodeJS.WriteStream): Record<keyof typeof code
 
 export function createReport(out: NodeJS.WriteStream): Report {
   const s = styles(out);
-  const line = (text = ''): void => void out.write(`${text}\n`);
+  let silent = false;
+  const line = (text = ''): void => void (silent || out.write(`${text}\n`));
   let passed = 0;
   const indented = (text: string, style: Style = (same) => same): void =>
     text.split('\n').forEach((one) => line(`     ${style(one)}`));
@@ -62,6 +65,7 @@ export function createReport(out: NodeJS.WriteStream): Report {
     refused: (what, why) => indented(`${s.green('refused')}        ${what}: ${s.cyan(why)}`),
     table: (rows) => indented(tableOf(rows)),
     line,
+    silence: () => (silent = true),
   };
 }
 

@@ -70,6 +70,9 @@ export async function startService(directory: string, env: Readonly<Record<strin
   const tail = keepLog(kept, logFile);
   const ended = kept.ended.then(() => tail());
   const api = `http://localhost:${port}`;
+  const died = Promise.withResolvers<string>();
+  let wanted = false;
+  void ended.then((output) => wanted || died.resolve(output));
   try {
     await ready(api, ended);
   } catch (error) {
@@ -79,8 +82,9 @@ export async function startService(directory: string, env: Readonly<Record<strin
   return {
     api,
     logFile,
-    died: ended,
+    died: died.promise,
     stop: async () => {
+      wanted = true;
       await kept.stop();
     },
   };

@@ -2,8 +2,8 @@
  * The whole path on one machine, told step by step: `node local/demo.ts [--once]`, after `npm run build`.
  * Everything is made anew at each run under .usher/demo/<process id>, and ends with this process.
  */
-import { rmSync } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { existsSync, rmSync } from 'node:fs';
+import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clientOf } from './demo-api.ts';
 import type { PersonName } from './demo-api.ts';
@@ -32,6 +32,14 @@ const base = join(import.meta.dirname, '../.usher');
 const directory = join(base, 'demo', String(process.pid));
 
 type Closers = (() => Promise<unknown>)[];
+
+interface Play {
+  readonly report: Report;
+  readonly once: boolean;
+  readonly closers: Closers;
+  /** Everything was shown, and stays for a person to look at. */
+  up: boolean;
+}
 
 interface Running {
   standIn: StandIn;
@@ -85,11 +93,15 @@ async function start(report: Report, closers: Closers): Promise<Running> {
   return { standIn, service, tokens: { alice, bob, carol, dave } };
 }
 
-/** Directories of runs that were killed. Their processes ended with them. */
+/** Of runs that were killed: their directories, and the file for scripts. Their processes ended with them. */
 async function removeLeftovers(): Promise<void> {
   const runs = await readdir(join(base, 'demo')).catch((): string[] => []);
   for (const run of runs.filter((name) => /^\d+$/.test(name) && !isAlive(Number(name))))
     await rm(join(base, 'demo', run), { recursive: true, force: true });
+  const file = join(base, 'demo.json');
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const caFile = text === undefined ? undefined : /"caFile": "([^"]+)"/.exec(text)?.[1];
+  if (caFile === undefined || !existsSync(caFile)) await rm(file, { force: true });
 }
 
 function isAlive(pid: number): boolean {
@@ -123,7 +135,8 @@ async function walk(stage: Stage, tokens: Running['tokens']): Promise<{ orders: 
   return targets;
 }
 
-async function run(report: Report, closers: Closers, once: boolean): Promise<void> {
+async function run(play: Play): Promise<void> {
+  const { report, closers } = play;
   const running = await report.step('AWS, an OpenID provider, two databases and Usher start', () =>
     start(report, closers),
   );
@@ -139,7 +152,7 @@ async function run(report: Report, closers: Closers, once: boolean): Promise<voi
   const died = service.died.then((tail) => Promise.reject(new Error(`the service ended by itself:\n${tail}`)));
   died.catch(() => undefined);
   const targets = await Promise.race([walk(stage, tokens), died]);
-  if (once) return;
+  if (play.once) return;
   const remove = await keepDemoFile(join(base, 'demo.json'), {
     stage,
     targets: [targets.orders, targets.billing],
@@ -147,27 +160,36 @@ async function run(report: Report, closers: Closers, once: boolean): Promise<voi
   });
   closers.push(async () => remove());
   await tellHowToGoOn(stage, targets.orders);
+  play.up = true;
   await died;
 }
 
-/** Settles with the exit code of a program that ends by the first of these signals. */
+const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+/** One Ctrl-C may come several times, from the terminal and from npm. */
+const IMPATIENT_MS = 1_000;
+
+/** Settles at the first signal with the exit code for it. At one more we end at once, and what we started with us. */
 function interrupted(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
-  for (const [signal, number] of [
-    ['SIGHUP', 1],
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-  ] as const)
-    process.on(signal, () => resolve(128 + number));
+  let since: number | undefined;
+  for (const [signal, number] of Object.entries(signals))
+    process.on(signal, () => {
+      if (since !== undefined && performance.now() - since > IMPATIENT_MS) process.exit(128 + number);
+      since ??= performance.now();
+      resolve(128 + number);
+    });
   process.stdout.on('error', () => resolve(1)); // the reader of a pipe is gone
   return promise;
 }
 
 /** What the service had to say is wanted when something failed, and only then. */
-async function keepLog(): Promise<number> {
+async function failed(report: Report, error: unknown): Promise<number> {
+  const [summary] = String(error).split('\n');
+  const why = error instanceof Error && process.env['DEBUG'] !== undefined ? error.stack : summary;
+  report.line(`\ndemo: failed after ${report.passed} steps: ${why}`);
   const kept = join(base, 'demo-failed.log');
   await rename(join(directory, 'usher.log'), kept).then(
-    () => console.error(`demo: the log of the service is in ${kept}`),
+    () => report.line(`demo: the log of the service is in ${kept}`),
     () => undefined, // it never came so far
   );
   return 1;
@@ -178,23 +200,23 @@ async function main(args: readonly string[]): Promise<number> {
     console.error('usage: npm run demo [-- --once]');
     return 2;
   }
-  const once = args.includes('--once');
   const report = createReport(process.stdout);
-  const closers: Closers = [];
+  const play: Play = { report, once: args.includes('--once'), closers: [], up: false };
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const since = performance.now();
-  const outcome = run(report, closers, once).then(
+  const stopped = interrupted().then((code) => {
+    report.line('\nEnding …');
+    report.silence();
+    return play.up ? 0 : code;
+  });
+  const finished = run(play).then(
     () => 0,
-    (error: unknown) => {
-      const why = error instanceof Error ? (process.env['DEBUG'] === undefined ? error.message : error.stack) : error;
-      console.error(`\ndemo: failed after ${report.passed} steps: ${String(why)}`);
-      return keepLog();
-    },
+    (error: unknown) => failed(report, error),
   );
-  const code = await Promise.race([outcome, interrupted()]);
-  for (const close of closers.splice(0).reverse())
+  const code = await Promise.race([finished, stopped]);
+  for (const close of play.closers.splice(0).reverse())
     await close().catch((error: unknown) => console.error(String(error)));
-  if (once && code === 0) {
+  if (play.once && code === 0) {
     report.line(`\nIt took ${((performance.now() - since) / 1000).toFixed(1)} s.`);
     report.line(`demo: ${report.passed} steps passed`);
   }

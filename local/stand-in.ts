@@ -55,7 +55,9 @@ export interface StandIn {
 export async function startStandIn(o: StandInOptions = {}): Promise<StandIn> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
-    for (const one of closers.splice(0).reverse()) await one();
+    const [directory, ...parts] = closers.splice(0); // the directory first of all, and so last of all
+    await Promise.all(parts.map((part) => part()));
+    await directory?.();
   };
   try {
     return await start(o, closers, close);
@@ -72,7 +74,7 @@ async function start(
 ): Promise<StandIn> {
   const ephemeral = o.ephemeral ?? o.directory === undefined;
   const directory = await directoryOf(o.directory);
-  if (o.directory === undefined) removeAtEnd(directory, closers);
+  closers.push(o.directory === undefined ? removedAtEnd(directory) : () => Promise.resolve());
   const authority = await authorityOf(directory, ephemeral);
   const [aws, oidc] = await Promise.all([
     startAws({ accountId: ACCOUNT, region: REGION, ...portOption(o.ports?.aws) }),
@@ -110,13 +112,13 @@ async function start(
 }
 
 /** Its data goes with the servers, however they end; what is left is the bundle, and the directory itself. */
-function removeAtEnd(directory: string, closers: (() => Promise<void>)[]): void {
+function removedAtEnd(directory: string): () => Promise<void> {
   const atExit = (): void => rmSync(directory, { recursive: true, force: true });
   process.once('exit', atExit);
-  closers.push(async () => {
+  return async () => {
     process.off('exit', atExit);
     await rm(directory, { recursive: true, force: true });
-  });
+  };
 }
 
 /** Waits for both, so that on a failure of one the other is there to be closed. */

@@ -142,7 +142,8 @@ class Instance implements RdsInstance {
     await Promise.all(nodes.map(({ front }) => front.close()));
     for (const { admin, server } of nodes) {
       await admin.end();
-      await server.stop('fast', { keepData });
+      // what is thrown away needs no checkpoint
+      await server.stop(!keepData && this.#o.ephemeral === true ? 'immediate' : 'fast', { keepData });
     }
   }
 
