@@ -14,7 +14,10 @@ import { PlatformModule, type PlatformOptions } from './platform/platform.module
 import { PermissionModule } from './policy/permission.module.js';
 import { TargetsModule } from './targets/targets.module.js';
 
-/** The one place that wires. The order of the first three is the order in which they see a call. */
+/**
+ * The one place that wires. HttpModule comes before PermissionModule: a repeated call is answered from what was kept, and
+ * only a handler that really ran is held to its promise to ask policy.
+ */
 @Module({})
 export class AppModule {
   static register(options: PlatformOptions): DynamicModule {
@@ -22,8 +25,8 @@ export class AppModule {
       module: AppModule,
       imports: [
         PlatformModule.register(options),
-        PermissionModule,
         HttpModule,
+        PermissionModule,
         AwsModule.configure({ inject: [SETTINGS], useFactory: (settings: Settings) => settings.aws }),
         AuditModule,
         TargetsModule,
