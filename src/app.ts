@@ -7,6 +7,7 @@ import { AppModule } from './app.module.js';
 import { Sampler } from './connections/sampler.js';
 import { GrantJobs } from './grants/grants.job.js';
 import { openApi } from './openapi.js';
+import { IdempotencyJobs } from './platform/http/idempotency.job.js';
 import { fastifyAdapter, prepareServer } from './platform/http/server.js';
 import { Jobs } from './platform/jobs/jobs.js';
 import type { PlatformOptions } from './platform/platform.module.js';
@@ -37,5 +38,6 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(Jobs).start();
   await app.get(GrantJobs).start();
   await app.get(RequestJobs).start();
+  await app.get(IdempotencyJobs).start();
   app.get(Sampler).start();
 }

@@ -48,7 +48,8 @@ function withCode(error: GraphQLError): GraphQLError {
     return new GraphQLError(detail, { ...place, extensions });
   }
   const correlationId = currentCall()?.correlationId ?? 'none';
-  const extensions = { code: 'invalid_input', title: 'The document cannot be used', status: 400, correlationId };
+  const advice = 'Compare the document with the schema: introspection gives it, and /graphiql shows it.';
+  const extensions = { code: 'invalid_input', title: 'The document cannot be used', status: 400, advice, correlationId };
   return new GraphQLError(error.message, { ...place, extensions });
 }
 

@@ -1,7 +1,8 @@
-import { Module, ValidationPipe, type ValidationError } from '@nestjs/common';
+import { Module, ValidationPipe, type ArgumentMetadata, type ValidationError } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { DomainError, type FieldProblem } from '../errors.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
+import { IdempotencyJobs } from './idempotency.job.js';
 import { ProblemFilter } from './problem.filter.js';
 
 /** What is wrong with an input, each field by its path. Values are not repeated: they may be secret or hostile. */
@@ -13,8 +14,30 @@ function fieldsOf(errors: readonly ValidationError[], path = ''): FieldProblem[]
   });
 }
 
+/** As deep as any input of ours goes: an input, its list of endpoints, one endpoint. */
+const DEPTH = 3;
+
+/** Without the fields that are null. `@IsOptional` lets null pass, and no service should have to tell it from undefined. */
+function present(value: unknown, depth = DEPTH): unknown {
+  if (value === null) return undefined;
+  if (typeof value !== 'object' || value instanceof Date || depth === 0) return value;
+  if (Array.isArray(value)) return value.map((one: unknown) => (one === null ? one : present(one, depth - 1)));
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, field]) => field !== null)
+      .map(([name, field]) => [name, present(field, depth - 1)]),
+  );
+}
+
+/** Null is the same as left out: clients of GraphQL send it for every variable that has no value. */
+class InputPipe extends ValidationPipe {
+  override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    return super.transform(metadata.type === 'custom' ? value : present(value), metadata);
+  }
+}
+
 /** Only declared fields come in, of the declared types. */
-const validation = new ValidationPipe({
+const validation = new InputPipe({
   transform: true,
   whitelist: true,
   forbidNonWhitelisted: true,
@@ -32,6 +55,8 @@ const validation = new ValidationPipe({
     { provide: APP_PIPE, useValue: validation },
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
+    IdempotencyJobs,
   ],
+  exports: [IdempotencyJobs],
 })
 export class HttpModule {}

@@ -1,26 +1,54 @@
 import { randomUUID } from 'node:crypto';
 import helmet from '@fastify/helmet';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { runCall } from '../call.js';
+import { DomainError } from '../errors.js';
 import { serveGraphiql } from './graphiql.js';
+import { toDomainError, toProblem } from './problem.js';
 
 const BODY_LIMIT = 64 * 1024;
 /** Above the longest access token that is looked at, so that a longer one is refused by us, with advice and on record. */
 const HEADER_LIMIT = 32 * 1024;
 const CORRELATION_ID = /^[\w-]{8,64}$/;
 
+/** Nest sets its handler of errors when the routes are there, and Fastify then no longer looks: ours is set before. */
+class Adapter extends FastifyAdapter {
+  override setErrorHandler(): unknown {
+    return this.getInstance();
+  }
+}
+
 /** Fastify, with limits on everything that a caller can make large or slow. */
 export const fastifyAdapter = (): FastifyAdapter =>
-  new FastifyAdapter({
+  new Adapter({
     bodyLimit: BODY_LIMIT,
     http: { maxHeaderSize: HEADER_LIMIT },
+    // an address that cannot be read, or is too long, leads nowhere
+    frameworkErrors: (_error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+      const unread = new DomainError('not_found', 'route_not_found', 'There is no such route.', 'The routes are listed at /docs.');
+      runCall({ correlationId: randomUUID(), address: request.ip, subject: {} }, () => answer(unread, reply));
+    },
     requestTimeout: 20_000,
     keepAliveTimeout: 65_000,
     routerOptions: { maxParamLength: 200 },
     trustProxy: false,
     logger: false,
   });
+
+function answer(error: unknown, reply: FastifyReply): void {
+  const problem = toProblem(toDomainError(error));
+  void reply.status(problem.status).type('application/problem+json').header('Cache-Control', 'no-store').send(JSON.stringify(problem));
+}
+
+const DEPTH_LIMIT = 16;
+
+/** What is nested deeper than any input of ours would only exhaust the stack of whoever walks through it. */
+const isTooDeep = (value: unknown, left = DEPTH_LIMIT): boolean =>
+  typeof value === 'object' && value !== null && (left === 0 || Object.values(value).some((inner) => isTooDeep(inner, left - 1)));
+
+const tooDeep = (): DomainError =>
+  new DomainError('invalid', 'invalid_input', 'The body is nested too deeply.', `Nothing here takes more than ${DEPTH_LIMIT} levels.`);
 
 /** Every call has a name and a context from its first byte; every answer says that it is not to be kept. */
 export async function prepareServer(app: NestFastifyApplication, pages: { graphiql: boolean }): Promise<void> {
@@ -32,6 +60,9 @@ export async function prepareServer(app: NestFastifyApplication, pages: { graphi
     if (!isDocumentation(request.url)) void reply.header('Cache-Control', 'no-store');
     runCall({ correlationId, address: request.ip, subject: {} }, done);
   });
+  server.addHook('preValidation', (request, _reply, done) => done(isTooDeep(request.body) ? tooDeep() : undefined));
+  // what goes wrong before a route is reached: a body that is too large, broken, or of another type
+  server.setErrorHandler((error, _request, reply) => answer(error, reply));
   await server.register(helmet, {
     // only the documentation is a page, and it loads nothing from anywhere else
     contentSecurityPolicy: {
