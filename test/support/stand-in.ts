@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createRdsAuthority } from '../../local/rds/authority.ts';
 import { startStandIn } from '../../local/stand-in.ts';
 import type { StandIn } from '../../local/stand-in.ts';
@@ -9,12 +12,41 @@ let running: Promise<StandIn> | undefined;
  * Who stops a database starts it again.
  */
 export function standIn(): Promise<StandIn> {
-  if (running === undefined) {
-    // vitest ends its workers by this signal, and without a listener nothing at all is cleared up
-    process.once('SIGTERM', () => process.exit(0));
-    running = startStandIn();
-  }
+  running ??= startStandIn({ directory: ownDirectory(), ephemeral: true });
   return running;
+}
+
+const prefix = 'usher-tests-';
+
+/** Removed at the end of this process, which for a worker of vitest is a signal, at which nothing else would be run. */
+function ownDirectory(): string {
+  removeThoseOfTheKilled();
+  const directory = mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
+  const remove = (): void => rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
+  process.once('exit', remove);
+  process.once('SIGTERM', () => {
+    remove();
+    // others may listen too, and end us in their own way; else this is the default again
+    if (process.listenerCount('SIGTERM') === 0) process.kill(process.pid, 'SIGTERM');
+  });
+  return directory;
+}
+
+/** vitest kills a worker that is busy for half a second at its end; its servers end with it, the bundle file stays. */
+function removeThoseOfTheKilled(): void {
+  for (const name of readdirSync(tmpdir()).filter((one) => one.startsWith(prefix))) {
+    const pid = Number(name.slice(prefix.length).split('-')[0]);
+    if (!Number.isInteger(pid) || isAlive(pid)) continue;
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
 }
 
 /** A bundle like the right one, with the root of somebody else under the same name. */
