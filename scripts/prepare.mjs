@@ -90,11 +90,13 @@ function missingPackages() {
   if (!existsSync(installedList)) return ['everything'];
   const installed = readJson(installedList).packages;
   const wanted = readJson(at('package-lock.json')).packages;
-  return Object.entries(wanted)
-    .filter(([path, { link }]) => path !== '' && !link)
-    // an optional one may be for another machine: it need not be there, but what is there must be the right one
-    .filter(([path, { version, optional }]) => (installed[path]?.version ?? (optional && version)) !== version)
-    .map(([path]) => path.replace('node_modules/', ''));
+  return (
+    Object.entries(wanted)
+      .filter(([path, { link }]) => path !== '' && !link)
+      // an optional one may be for another machine: it need not be there, but what is there must be the right one
+      .filter(([path, { version, optional }]) => (installed[path]?.version ?? (optional && version)) !== version)
+      .map(([path]) => path.replace('node_modules/', ''))
+  );
 }
 
 function filesBelow(path, wanted) {
@@ -186,7 +188,12 @@ async function install() {
     say(
       `package-lock.json asks for what is not installed: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}`,
     );
-  await step('Installing the dependencies (a minute or so)', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  await step('Installing the dependencies (a minute or so)', 'npm', [
+    'ci',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
 }
 
 /**

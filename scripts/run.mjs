@@ -22,6 +22,7 @@ const commands = {
   install: { needs: 'install' },
   format: { needs: 'install', run: [prettier, '--write', '--log-level', 'warn', '.'] },
   lint: { needs: 'metadata', run: [tool('eslint', 'bin', 'eslint.js'), '.'] },
+  'migration-sql': { needs: 'install', run: ['scripts/check-migrations.mjs', '--script'] },
   prisma: {
     needs: 'install',
     run: [tool('prisma', 'build', 'index.js')],
