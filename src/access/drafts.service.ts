@@ -59,7 +59,7 @@ export class Drafts {
     this.refuse(input, target, profile, method);
     const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
     const facts = profileFacts(profile, targetFacts(target));
-    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: input.ticket !== undefined };
+    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: Boolean(input.ticket) };
     const decision = this.policy.decide(actor, 'request', facts, context);
     const skip = this.policy.decide(actor, 'skipApproval', facts, context);
     const database = input.database ?? target.databases[0] ?? 'postgres';
@@ -68,7 +68,7 @@ export class Drafts {
 
   /** @throws DomainError `policy_denied` with the policies' own advice */
   authorize(actor: Actor, { target, profile, method, mode }: Draft, input: CreateRequest): void {
-    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: input.ticket !== undefined };
+    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: Boolean(input.ticket) };
     this.policy.authorize(actor, 'request', profileFacts(profile, targetFacts(target)), context);
   }
 

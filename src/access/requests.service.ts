@@ -42,7 +42,7 @@ export class RequestsService {
     const draft = await this.drafts.draft(actor, input);
     const decision = presentDecision(draft);
     if (!decision.allowed) return { decision, plan: null };
-    const login = await this.identity.previewLogin(actor.id);
+    const login = await this.identity.previewLogin(actor.id, draft.target.masterUser ?? undefined);
     return { decision, plan: await this.drafts.plan(draft, login, v7(), null) };
   }
 
@@ -51,8 +51,9 @@ export class RequestsService {
     const draft = await this.drafts.draft(actor, input);
     this.drafts.authorize(actor, draft, input);
     const grantId = v7();
-    const plan = await this.drafts.plan(draft, await this.identity.previewLogin(actor.id), grantId, null);
     const { target, profile, method, mode, principalArn, database, decision } = draft;
+    const preview = await this.identity.previewLogin(actor.id, target.masterUser ?? undefined);
+    const plan = await this.drafts.plan(draft, preview, grantId, null);
     return this.db.tx(async (tx) => {
       const login = await this.identity.loginFor(tx, actor.id, target.masterUser ?? undefined);
       if (login !== plan.login)

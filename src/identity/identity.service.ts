@@ -65,32 +65,31 @@ export class IdentityService {
   async loginFor(tx: Tx, personId: string, masterUser: string | undefined): Promise<string> {
     const person = await tx.person.findUniqueOrThrow({ where: { id: personId }, include: { loginName: true } });
     const name = person.loginName?.name ?? (await this.claim(tx, person));
-    if (name === masterUser)
-      throw new DomainError(
-        'invalid',
-        'reserved_login_name',
-        `Your login role would be "${name}", which is this target's master user.`,
-        'Ask an administrator for another user name.',
-      );
-    return name;
+    return refuseMaster(name, masterUser);
   }
 
   /** The person's own IAM user or role, as the provider named it last; undefined when it names none. */
   async principalOf(personId: string): Promise<string | undefined> {
-    const person = await this.db.client.person.findUniqueOrThrow({ where: { id: personId }, select: { principalArn: true } });
+    const person = await this.db.client.person.findUniqueOrThrow({
+      where: { id: personId },
+      select: { principalArn: true },
+    });
     return person.principalArn ?? undefined;
   }
 
-  /** What the name would be, with nothing written: for a preview. */
-  async previewLogin(personId: string): Promise<string> {
+  /**
+   * What the name would be, with nothing written: for a preview.
+   * @throws as {@link loginFor}
+   */
+  async previewLogin(personId: string, masterUser: string | undefined): Promise<string> {
     const person = await this.db.client.person.findUniqueOrThrow({
       where: { id: personId },
       include: { loginName: true },
     });
-    if (person.loginName) return person.loginName.name;
+    if (person.loginName) return refuseMaster(person.loginName.name, masterUser);
     const name = loginName(named(person));
     const taken = await this.db.client.loginName.findUnique({ where: { name } });
-    return taken ? withSuffix(name, person.issuer, person.subject) : name;
+    return refuseMaster(taken ? withSuffix(name, person.issuer, person.subject) : name, masterUser);
   }
 
   private async claim(tx: Tx, person: Person): Promise<string> {
@@ -112,7 +111,13 @@ export class IdentityService {
 
   private async person(verified: VerifiedPerson): Promise<Person> {
     const key = JSON.stringify([verified.issuer, verified.subject]);
-    const claims = JSON.stringify([verified.name, verified.email, verified.preferredUsername, verified.awsPrincipal, verified.groups]);
+    const claims = JSON.stringify([
+      verified.name,
+      verified.email,
+      verified.preferredUsername,
+      verified.awsPrincipal,
+      verified.groups,
+    ]);
     const now = this.clock.now().getTime();
     const known = this.known.get(key);
     if (known?.claims === claims && Math.abs(now - known.readAt) < FRESH) return known.person;
@@ -144,6 +149,17 @@ export class IdentityService {
       return this.db.client.person.update({ where, data: latest }); // two first calls at once
     }
   }
+}
+
+/** RDS folds the master's name to lower case, as PostgreSQL does with one that is not quoted. */
+function refuseMaster(name: string, masterUser: string | undefined): string {
+  if (name !== masterUser?.toLowerCase()) return name;
+  throw new DomainError(
+    'invalid',
+    'reserved_login_name',
+    `Your login role would be "${name}", which is this target's master user.`,
+    'Ask an administrator for another user name.',
+  );
 }
 
 const named = (person: Person) => ({

@@ -75,6 +75,12 @@ export function targetProblems(target: {
   return problems;
 }
 
+/** An address that is named twice with the same kind would be one endpoint with two ids. */
+export function repeatedEndpoints(endpoints: readonly { kind: string; connectHost: string; port: number }[]): FieldProblem[] {
+  const places = endpoints.map(({ kind, connectHost, port }) => `${kind} ${connectHost}:${port}`);
+  return new Set(places).size < places.length ? [{ field: 'endpoints', message: 'An endpoint stands there twice.' }] : [];
+}
+
 /** The endpoint where roles are made. */
 export const writable = <E extends { kind: string }>(endpoints: readonly E[]): E | undefined =>
   endpoints.find(({ kind }) => kind === 'writer') ?? endpoints.find(({ kind }) => kind === 'instance');

@@ -9,7 +9,7 @@ import { DomainError } from '../platform/errors.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
-import { changesOf, presentTarget, targetProblems, type TargetRow } from './target.js';
+import { changesOf, presentTarget, repeatedEndpoints, targetProblems, type TargetRow } from './target.js';
 import type { CreateTarget, EndpointInput, PageArgs, Target, TargetPage, UpdateTarget } from './targets.contract.js';
 import { TrustService } from './trust.service.js';
 
@@ -121,9 +121,9 @@ export class TargetsService {
     return this.row(tx, id);
   }
 
-  private refuse(target: Parameters<typeof targetProblems>[0] & { partition: string; region: string }): void {
+  private refuse(target: Omit<Parameters<typeof targetProblems>[0], 'endpoints'> & { partition: string; region: string; endpoints: readonly EndpointInput[] | TargetRow['endpoints'] }): void {
     this.trust.bundle(target.partition, target.region);
-    const fields = targetProblems(target);
+    const fields = [...targetProblems(target), ...repeatedEndpoints(target.endpoints)];
     if (fields.length > 0)
       throw new DomainError('invalid', 'invalid_input', 'The target does not fit together.', fields[0]?.message, { fields });
   }

@@ -14,8 +14,8 @@ const CORRELATION_ID = /^[\w-]{8,64}$/;
 
 /** Nest sets its handler of errors when the routes are there, and Fastify then no longer looks: ours is set before. */
 class Adapter extends FastifyAdapter {
-  override setErrorHandler(): unknown {
-    return this.getInstance();
+  override setErrorHandler(): ReturnType<FastifyAdapter['setErrorHandler']> {
+    return this.instance;
   }
 }
 
