@@ -1,0 +1,126 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { PinoLogger } from 'nestjs-pino';
+import { symbols } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { auditLines, forged, known, rowCounts } from '../support/people.ts';
+import { startUsher, type Usher } from '../support/usher.ts';
+
+let usher: Usher;
+/** All that the service wrote to its log while this file ran. */
+let log = '';
+
+beforeAll(async () => {
+  usher = await startUsher({ settings: { jobs: false } });
+  const { root } = PinoLogger;
+  const stream = (root as unknown as Record<symbol, { write(line: string): void }>)[symbols.streamSym];
+  if (!stream) throw new Error('the log has no stream');
+  stream.write = (line) => {
+    log += line;
+  };
+  root.level = 'trace';
+  root.info('the test is listening');
+});
+afterAll(() => usher?.close());
+
+const foreignKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+const now = (): number => Math.floor(Date.now() / 1000);
+
+const altered = async (part: number, change: (text: string) => string): Promise<string> => {
+  const parts = (await usher.standIn.oidc.tokenFor('alice')).split('.');
+  parts[part] = change(parts[part] ?? '');
+  return parts.join('.');
+};
+const asDave = (payload: string): string => {
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
+  return Buffer.from(JSON.stringify({ ...claims, sub: '00u1d5pt6d', groups: ['admins'] })).toString('base64url');
+};
+const flipped = (text: string): string => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
+
+const bad: readonly (readonly [name: string, token: () => string | Promise<string>, code: string, says: RegExp])[] = [
+  ['expired', () => forged(usher, { expiresIn: -31 }), 'token_expired', /expired/],
+  ['of a foreign issuer', () => forged(usher, { issuer: 'https://elsewhere.example' }), 'token_invalid', /not issued by/],
+  ['of the issuer with a slash', () => forged(usher, { issuer: `${usher.standIn.oidc.issuer}/` }), 'token_invalid', /not issued by/],
+  ['for another audience', () => forged(usher, { audience: 'another-service' }), 'token_invalid', /audience/],
+  ['signed with a foreign key', () => forged(usher, {}, { key: foreignKey }), 'token_invalid', /wrong signature/],
+  ['with an unknown key id', () => forged(usher, {}, { key: foreignKey, header: { kid: 'mine' } }), 'token_invalid', /key of the provider/],
+  ['that brings its own key', () => forged(usher, {}, { key: foreignKey, header: { jwk: publicOf(foreignKey) } }), 'token_invalid', /wrong signature/],
+  ['with alg none', () => forged(usher, {}, { alg: 'none' }), 'token_invalid', /not signed with one of/],
+  ['with alg NONE', () => forged(usher, {}, { alg: 'none', header: { alg: 'NONE' } }), 'token_invalid', /not signed with one of/],
+  ['HS256 with the public key', () => forged(usher, {}, { alg: 'HS256' }), 'token_invalid', /not signed with one of/],
+  ['whose signature was taken off', () => altered(2, () => ''), 'token_invalid', /signature|malformed|signed JWT/],
+  ['with an altered signature', () => altered(2, flipped), 'token_invalid', /wrong signature/],
+  ['with altered claims', () => altered(1, asDave), 'token_invalid', /wrong signature/],
+  ['with an altered header', () => altered(0, flipped), 'token_invalid', /signed JWT|malformed/],
+  ['that is oversized', () => forged(usher, { claims: { padding: 'p'.repeat(14_000) } }), 'token_invalid', /longer/],
+  ['that is no JWT', () => 'opaque-and-of-nobody', 'token_invalid', /not a signed JWT/],
+  ['of another kind', () => forged(usher, {}, { header: { typ: 'logout+jwt' } }), 'token_invalid', /not an access token/],
+  ['that nobody is named in', () => forged(usher, { claims: { sub: undefined } }), 'token_invalid', /sub/],
+  ['that never ends', () => forged(usher, { claims: { exp: undefined } }), 'token_invalid', /exp/],
+  ['not valid yet', () => forged(usher, { claims: { nbf: now() + 3600 } }), 'token_invalid', /not valid yet/],
+  ['from the future', () => forged(usher, { claims: { iat: now() + 3600 } }), 'token_invalid', /future/],
+];
+
+const publicOf = ({ kty, n, e }: typeof foreignKey): object => ({ kty, n, e });
+
+/** Nothing that is long enough to be of use: header, claims, signature, and the raw claims themselves. */
+function partsOf(token: string): string[] {
+  return token.split('.').flatMap((part) => (part.length > 12 ? [part.slice(0, 400), part.slice(-12)] : []));
+}
+
+describe.each(bad)('an access token %s', (_, make, code, says) => {
+  test('is refused, on record, and repeated nowhere', async () => {
+    const token = await make();
+    const before = await rowCounts(usher);
+    const client = usher.withToken(token);
+    const [rest, graphql] = [await client.get('/v1/targets'), await client.graphql('{ targets { items { id } } }')] as const;
+    expect([rest.status, rest.body['code'], rest.headers.get('www-authenticate')]).toEqual([401, code, 'Bearer realm="usher"']);
+    expect(rest.body['detail']).toMatch(says);
+    expect(rest.body['advice']).toBeTruthy();
+    expect(graphql.errors?.[0]?.extensions).toMatchObject({ code, status: 401 });
+    expect(graphql.data).toBeNull();
+    for (const correlationId of [rest.body['correlationId'], graphql.errors?.[0]?.extensions['correlationId']]) {
+      const lines = await auditLines(usher, String(correlationId));
+      expect(lines).toMatchObject([{ action: 'access.refused', outcome: 'refused', code, actor_kind: 'nobody' }]);
+      for (const part of partsOf(token)) expect(JSON.stringify(lines)).not.toContain(part);
+    }
+    for (const part of partsOf(token)) {
+      expect(JSON.stringify([rest.body, [...rest.headers], graphql])).not.toContain(part);
+      expect(log).not.toContain(part);
+    }
+    expect(await rowCounts(usher)).toEqual(before);
+  });
+});
+
+describe('the Authorization header', () => {
+  test.each(['', 'Bearer', 'Basic YWxpY2U6c2VjcmV0', 'Bearer a b'])('%o holds no token', async (authorization) => {
+    const answer = await fetch(`${usher.url}/v1/targets`, { headers: { authorization } });
+    expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="usher"']);
+    expect(await answer.json()).toMatchObject({ code: 'token_missing' });
+  });
+
+  test('a token in the query is not looked at', async () => {
+    const token = await usher.standIn.oidc.tokenFor('alice');
+    const answer = await usher.withToken(undefined).get(`/v1/targets?access_token=${token}`);
+    expect(answer.body['code']).toBe('token_missing');
+    for (const part of partsOf(token)) expect(log).not.toContain(part);
+  });
+
+  test('a good token is not written down either', async () => {
+    const token = await usher.standIn.oidc.tokenFor('alice');
+    const answer = await usher.withToken(token).get('/v1/targets');
+    expect(answer.status).toBe(200);
+    expect(log).toContain('the test is listening');
+    for (const part of partsOf(token)) expect(log).not.toContain(part);
+  });
+});
+
+test('a person who was locked may do nothing from then on', async () => {
+  const carol = await known(usher, 'carol', { claims: { sub: 'locked-one', preferred_username: 'lockedone' } });
+  expect((await carol.get('/v1/audit/events')).status).toBe(200);
+  await usher.database.owner.query(`UPDATE person SET locked = true WHERE subject = 'locked-one'`);
+  usher.clock.move(2_000); // a row is taken as read for a second
+  for (const path of ['/v1/audit/events', '/v1/targets', '/v1/grants', '/v1/trust/bundles', '/metrics']) {
+    const { status, body } = await carol.get(path);
+    expect([path, status, body['code'], body['advice']]).toEqual([path, 403, 'policy_denied', expect.stringContaining('unlock')]);
+  }
+});
