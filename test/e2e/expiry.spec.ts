@@ -2,15 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { holdGuard } from '../support/held.ts';
 import { until } from '../support/until.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
+import { holdings, nothing } from './holdings.ts';
 import {
   agreed,
   closed,
   grantOf,
-  holdings,
   known,
   logIn,
   mint,
-  nothing,
   opened,
   person,
   setStage,

@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startUsher, type Usher } from '../support/usher.ts';
+import { asMaster, holdings, nothing } from './holdings.ts';
 import {
-  asMaster,
   closed,
-  holdings,
   logIn,
   mint,
-  nothing,
   opened,
   person,
   revoke,

@@ -3,22 +3,8 @@ import { holdGuard } from '../support/held.ts';
 import { until } from '../support/until.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 import { needPsql, newHome, running, type Home } from './psql-recipe.ts';
-import {
-  asAdmin,
-  closed,
-  grantOf,
-  holdings,
-  logIn,
-  mint,
-  nothing,
-  opened,
-  person,
-  revoke,
-  setStage,
-  story,
-  whoAmI,
-  type Stage,
-} from './stage.ts';
+import { asAdmin, holdings, nothing } from './holdings.ts';
+import { closed, grantOf, logIn, mint, opened, person, revoke, setStage, story, whoAmI, type Stage } from './stage.ts';
 
 let usher: Usher;
 let stage: Stage;

@@ -131,18 +131,21 @@ export async function agreed(stage: Stage, who: Person, ask: Ask): Promise<strin
 export const grantOf = async (who: Person, id: string, wait?: string): Promise<Grant> =>
   must(200, await who.get<Grant>(`/v1/grants/${id}${wait === undefined ? '' : `?wait=${wait}`}`));
 
-/** Asks until the grant is active. @throws Error when it does not get there */
-export async function opened(stage: Stage, who: Person, ask: Ask): Promise<Grant> {
-  const grant = await grantOf(who, await agreed(stage, who, ask), 'active');
-  if (grant.state !== 'active') throw new Error(`the grant is ${grant.state}: ${grant.lastError ?? ''}`);
-  return grant;
+/** Waits for a state: patiently, for a machine with other things to do. @throws Error when the grant does not get there */
+async function reached(who: Person, id: string, state: 'active' | 'closed'): Promise<Grant> {
+  for (let patience = 3; ; patience--) {
+    const grant = await grantOf(who, id, state);
+    if (grant.state === state) return grant;
+    const over = grant.state === 'closed' || grant.state === 'failed';
+    if (over || patience === 0) throw new Error(`the grant is ${grant.state}: ${grant.lastError ?? ''}`);
+  }
 }
 
-export async function closed(who: Person, id: string): Promise<Grant> {
-  const grant = await grantOf(who, id, 'closed');
-  if (grant.state !== 'closed') throw new Error(`the grant is ${grant.state}: ${grant.lastError ?? ''}`);
-  return grant;
-}
+/** Asks until the grant is active. */
+export const opened = async (stage: Stage, who: Person, ask: Ask): Promise<Grant> =>
+  reached(who, await agreed(stage, who, ask), 'active');
+
+export const closed = (who: Person, id: string): Promise<Grant> => reached(who, id, 'closed');
 
 export const revoke = async (who: Person, id: string): Promise<Grant> =>
   must(200, await who.post<Grant>(`/v1/grants/${id}/revoke`));
@@ -170,71 +173,6 @@ export async function whoAmI(at: Reached, login: Login): Promise<string> {
     return rows[0]?.who ?? '';
   } finally {
     await client.end();
-  }
-}
-
-/** What a login role has on a target, as rdsadmin sees it: past Usher and past its guard. */
-export interface Holdings {
-  canLogin: boolean;
-  memberships: string[];
-  sessions: number;
-  /** Ids of grants. */
-  leases: string[];
-}
-
-export const nothing: Holdings = { canLogin: false, memberships: [], sessions: 0, leases: [] };
-
-export async function holdings({ standIn }: Reached, target: TargetName, login: string): Promise<Holdings> {
-  const { rows } = await asAdmin(standIn, target, (admin) =>
-    admin.query<Holdings>(
-      `SELECT coalesce((SELECT rolcanlogin FROM pg_roles WHERE rolname = $1), false) AS "canLogin",
-              ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-                     WHERE m.member = to_regrole(quote_ident($1)) AND g.rolname <> 'usher_managed' ORDER BY 1) AS memberships,
-              (SELECT count(*)::int FROM pg_stat_activity WHERE usename = $1) AS sessions,
-              ARRAY(SELECT grant_id FROM usher.lease WHERE login = $1 AND closed_at IS NULL ORDER BY 1) AS leases`,
-      [login],
-    ),
-  );
-  const [found] = rows;
-  if (!found) throw new Error('no row');
-  return found;
-}
-
-export async function asAdmin<T>(
-  standIn: StandIn,
-  target: TargetName,
-  work: (admin: pg.Client) => Promise<T>,
-): Promise<T> {
-  const admin = new pg.Client({ ...standIn.targets[target].rds.admin(), database: 'postgres' });
-  await admin.connect();
-  try {
-    return await work(admin);
-  } finally {
-    await admin.end();
-  }
-}
-
-/** As the DBA of a target. */
-export async function asMaster<T>(
-  standIn: StandIn,
-  target: TargetName,
-  database: string,
-  work: (master: pg.Client) => Promise<T>,
-): Promise<T> {
-  const { rds } = standIn.targets[target];
-  const [endpoint] = rds.endpoints;
-  const master = new pg.Client({
-    host: endpoint?.host ?? '',
-    port: endpoint?.port ?? 0,
-    database,
-    ...rds.master,
-    ssl: { ca: rds.caPem },
-  });
-  await master.connect();
-  try {
-    return await work(master);
-  } finally {
-    await master.end();
   }
 }
 
