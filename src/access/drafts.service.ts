@@ -59,16 +59,36 @@ export class Drafts {
     this.refuse(input, target, profile, method);
     const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
     const facts = profileFacts(profile, targetFacts(target));
-    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: Boolean(input.ticket) };
+    const context: AccessContext = {
+      durationMinutes: input.durationMinutes,
+      method,
+      mode,
+      hasTicket: Boolean(input.ticket),
+    };
     const decision = this.policy.decide(actor, 'request', facts, context);
     const skip = this.policy.decide(actor, 'skipApproval', facts, context);
     const database = input.database ?? target.databases[0] ?? 'postgres';
-    return { target, profile, database, method, mode, principalArn, decision, skip, approvalsNeeded: approvalsNeeded(facts, decision, skip) };
+    return {
+      target,
+      profile,
+      database,
+      method,
+      mode,
+      principalArn,
+      decision,
+      skip,
+      approvalsNeeded: approvalsNeeded(facts, decision, skip),
+    };
   }
 
   /** @throws DomainError `policy_denied` with the policies' own advice */
   authorize(actor: Actor, { target, profile, method, mode }: Draft, input: CreateRequest): void {
-    const context: AccessContext = { durationMinutes: input.durationMinutes, method, mode, hasTicket: Boolean(input.ticket) };
+    const context: AccessContext = {
+      durationMinutes: input.durationMinutes,
+      method,
+      mode,
+      hasTicket: Boolean(input.ticket),
+    };
     this.policy.authorize(actor, 'request', profileFacts(profile, targetFacts(target)), context);
   }
 
@@ -76,7 +96,12 @@ export class Drafts {
    * What will be done, checked against the target and IAM as they are now.
    * @throws DomainError `profile_not_allowed`, `target_unreachable`, `policy_too_large`, `mode_not_supported`, …
    */
-  async plan({ target, profile, method, mode, principalArn }: Draft, login: string, grantId: string, endsAt: Date | null): Promise<Plan> {
+  async plan(
+    { target, profile, method, mode, principalArn }: Draft,
+    login: string,
+    grantId: string,
+    endsAt: Date | null,
+  ): Promise<Plan> {
     const { serverVersion } = await this.profiles.verify(target, profile);
     const document = connectPolicy([dbUserArn({ ...target, user: login })]);
     if (principalArn !== null) await this.iam.fits({ principalArn, policyName: policyName(grantId), document });
@@ -86,20 +111,43 @@ export class Drafts {
       login,
       statements: planCalls({ login, profile, method, grantId, endsAt, serverMajor }),
       policy: { ...document },
-      policyAppliesTo: mode === IamMode.attached && principalArn !== null ? principalArn : `one session of ${role} in account ${target.accountId}`,
+      policyAppliesTo:
+        mode === IamMode.attached && principalArn !== null
+          ? principalArn
+          : `one session of ${role} in account ${target.accountId}`,
     };
   }
 
   private refuse(input: CreateRequest, target: TargetRow, profile: ProfileRow, method: LoginMethod): void {
     if (input.durationMinutes > profile.maxMinutes)
-      throw new DomainError('invalid', 'invalid_duration', `Profile ${profile.name} gives at most ${profile.maxMinutes} minutes.`, 'Ask for less.');
+      throw new DomainError(
+        'invalid',
+        'invalid_duration',
+        `Profile ${profile.name} gives at most ${profile.maxMinutes} minutes.`,
+        'Ask for less.',
+      );
     if (method === LoginMethod.password || !profile.methods.includes(method))
-      throw new DomainError('invalid', 'method_not_allowed', `Profile ${profile.name} cannot be had by method ${method}.`, 'Use method iam.');
+      throw new DomainError(
+        'invalid',
+        'method_not_allowed',
+        `Profile ${profile.name} cannot be had by method ${method}.`,
+        'Use method iam.',
+      );
     if (input.database !== undefined && !target.databases.includes(input.database))
-      throw new DomainError('invalid', 'invalid_input', 'The target has no such database.', `It has ${target.databases.join(', ')}.`);
+      throw new DomainError(
+        'invalid',
+        'invalid_input',
+        'The target has no such database.',
+        `It has ${target.databases.join(', ')}.`,
+      );
     const lead = input.startsAt === undefined ? 0 : input.startsAt.getTime() - this.clock.now().getTime();
     if (lead < -60_000 || lead > LONGEST_LEAD_MS)
-      throw new DomainError('invalid', 'invalid_start', 'Access may start now or within 30 days.', 'Leave startsAt out to start at once.');
+      throw new DomainError(
+        'invalid',
+        'invalid_start',
+        'Access may start now or within 30 days.',
+        'Leave startsAt out to start at once.',
+      );
   }
 
   private async principal(actor: PersonActor): Promise<string> {

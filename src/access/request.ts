@@ -53,13 +53,17 @@ export const requestFacts = (row: RequestRow): RequestFacts => ({
   approverIds: approvers(row),
 });
 
-const approvers = (row: RequestRow): string[] => row.votes.filter(({ verdict }) => verdict === 'approve').map(({ personId }) => personId);
+const approvers = (row: RequestRow): string[] =>
+  row.votes.filter(({ verdict }) => verdict === 'approve').map(({ personId }) => personId);
 
 /** People other than the requester who agreed; nobody counts twice. */
 export const approvals = (row: RequestRow): number => new Set(approvers(row).filter((id) => id !== row.personId)).size;
 
 /** When access begins and ends, counted from the moment of the last yes. */
-export function period(ask: { startsAt: Date | null; durationMinutes: number }, now: Date): { startsAt: Date; endsAt: Date } {
+export function period(
+  ask: { startsAt: Date | null; durationMinutes: number },
+  now: Date,
+): { startsAt: Date; endsAt: Date } {
   const startsAt = ask.startsAt !== null && ask.startsAt > now ? ask.startsAt : now;
   return { startsAt, endsAt: new Date(startsAt.getTime() + ask.durationMinutes * 60_000) };
 }

@@ -3,7 +3,14 @@ import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
-import { AccessRequest, AccessRequestPage, Comment, CreateRequest, RequestPreview, RequestQuery } from './requests.contract.js';
+import {
+  AccessRequest,
+  AccessRequestPage,
+  Comment,
+  CreateRequest,
+  RequestPreview,
+  RequestQuery,
+} from './requests.contract.js';
 import { RequestsService } from './requests.service.js';
 
 @ApiTags('requests')

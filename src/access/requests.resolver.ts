@@ -2,7 +2,14 @@ import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
-import { AccessRequest, AccessRequestPage, CreateRequest, RequestPreview, RequestQuery, Comment } from './requests.contract.js';
+import {
+  AccessRequest,
+  AccessRequestPage,
+  CreateRequest,
+  RequestPreview,
+  RequestQuery,
+  Comment,
+} from './requests.contract.js';
 import { RequestsService } from './requests.service.js';
 
 @Resolver(() => AccessRequest)

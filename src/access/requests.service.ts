@@ -19,7 +19,13 @@ import { visibility, visibleRows } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { Drafts, presentDecision } from './drafts.service.js';
 import { approvals, period, presentRequest, requestFacts, withVotes, type RequestRow } from './request.js';
-import type { AccessRequest, AccessRequestPage, CreateRequest, RequestPreview, RequestQuery } from './requests.contract.js';
+import type {
+  AccessRequest,
+  AccessRequestPage,
+  CreateRequest,
+  RequestPreview,
+  RequestQuery,
+} from './requests.contract.js';
 
 /** Who asks for what, and who agrees. Eight collaborators: this is where the flows of the product meet. */
 @Injectable()
@@ -57,7 +63,12 @@ export class RequestsService {
     return this.db.tx(async (tx) => {
       const login = await this.identity.loginFor(tx, actor.id, target.masterUser ?? undefined);
       if (login !== plan.login)
-        throw new DomainError('conflict', 'concurrent_change', 'Somebody else was given the login name of the plan.', 'Repeat the call.');
+        throw new DomainError(
+          'conflict',
+          'concurrent_change',
+          'Somebody else was given the login name of the plan.',
+          'Repeat the call.',
+        );
       const now = this.clock.now();
       const auto = draft.approvalsNeeded === 0;
       const row = await tx.request.create({
@@ -201,8 +212,21 @@ export class RequestsService {
     return row;
   }
 
-  private async vote(tx: Tx, actor: PersonActor, row: RequestRow, verdict: Verdict, comment?: string): Promise<RequestRow> {
-    const data = { id: v7(), requestId: row.id, personId: actor.id, verdict, comment: comment ?? null, createdAt: this.clock.now() };
+  private async vote(
+    tx: Tx,
+    actor: PersonActor,
+    row: RequestRow,
+    verdict: Verdict,
+    comment?: string,
+  ): Promise<RequestRow> {
+    const data = {
+      id: v7(),
+      requestId: row.id,
+      personId: actor.id,
+      verdict,
+      comment: comment ?? null,
+      createdAt: this.clock.now(),
+    };
     await tx.vote.create({ data });
     return this.row(tx, row.id);
   }
@@ -212,7 +236,19 @@ export class RequestsService {
   }
 
   private openGrant(tx: Tx, actor: Actor, row: RequestRow): Promise<void> {
-    const { grantId: id, id: requestId, targetId, profileId, personId, login, database, method, mode, principalArn, profile } = row;
+    const {
+      grantId: id,
+      id: requestId,
+      targetId,
+      profileId,
+      personId,
+      login,
+      database,
+      method,
+      mode,
+      principalArn,
+      profile,
+    } = row;
     const period_ = period(row, this.clock.now());
     return this.grants.open(tx, actor, {
       ...{ id, requestId, targetId, profileId, personId, login, database, method, mode, principalArn },
@@ -221,8 +257,20 @@ export class RequestsService {
     });
   }
 
-  private record(tx: Tx, actor: Actor, row: RequestRow, action: AuditAction, details: Record<string, unknown>): Promise<void> {
-    return this.audit.append(tx, actor, { action, requestId: row.id, targetId: row.targetId, subjectId: row.personId, details });
+  private record(
+    tx: Tx,
+    actor: Actor,
+    row: RequestRow,
+    action: AuditAction,
+    details: Record<string, unknown>,
+  ): Promise<void> {
+    return this.audit.append(tx, actor, {
+      action,
+      requestId: row.id,
+      targetId: row.targetId,
+      subjectId: row.personId,
+      details,
+    });
   }
 
   private async visible(actor: PersonActor): Promise<Prisma.RequestWhereInput> {
@@ -232,10 +280,25 @@ export class RequestsService {
 }
 
 const alreadyVoted = (): DomainError =>
-  new DomainError('conflict', 'already_voted', 'You have decided on this request already.', 'Somebody else must decide now.');
+  new DomainError(
+    'conflict',
+    'already_voted',
+    'You have decided on this request already.',
+    'Somebody else must decide now.',
+  );
 
 const notPending = (state: string): DomainError =>
-  new DomainError('conflict', 'request_not_pending', `The request is ${state} already.`, 'Only a pending request can be decided or cancelled.');
+  new DomainError(
+    'conflict',
+    'request_not_pending',
+    `The request is ${state} already.`,
+    'Only a pending request can be decided or cancelled.',
+  );
 
 const notFound = (): DomainError =>
-  new DomainError('not_found', 'request_not_found', 'There is no such request, or it is not yours to see.', 'GET /v1/requests lists yours.');
+  new DomainError(
+    'not_found',
+    'request_not_found',
+    'There is no such request, or it is not yours to see.',
+    'GET /v1/requests lists yours.',
+  );

@@ -71,7 +71,9 @@ export class AuditService extends RefusalRecord {
     const nobody = { actorKind: 'nobody', actorId: null, actorName: 'nobody', address: call?.address ?? null };
     const named: Actor = actor ?? { kind: 'system', name: 'nobody', correlationId: call?.correlationId ?? 'none' };
     try {
-      await this.db.client.auditEvent.create({ data: { ...this.row(named, entry), ...(actor === undefined && nobody) } });
+      await this.db.client.auditEvent.create({
+        data: { ...this.row(named, entry), ...(actor === undefined && nobody) },
+      });
     } catch (failure) {
       this.log.error({ err: failure, code: error.code }, 'a refusal could not be put on record');
     }
@@ -98,7 +100,9 @@ const filter = (query: AuditQuery): Prisma.AuditEventWhereInput => ({
   ...(query.request !== undefined && { requestId: query.request }),
   ...(query.action !== undefined && { action: query.action }),
   ...(query.outcome !== undefined && { outcome: query.outcome }),
-  ...((query.from ?? query.to) && { at: { ...(query.from && { gte: query.from }), ...(query.to && { lt: query.to }) } }),
+  ...((query.from ?? query.to) && {
+    at: { ...(query.from && { gte: query.from }), ...(query.to && { lt: query.to }) },
+  }),
 });
 
 const present = (row: Row): AuditEvent => ({

@@ -18,7 +18,10 @@ const SKEW_MS = 30_000;
  * The grant under which a session was opened: of its own login and live when the session began. Among several, the one
  * that the session names, else the one opened last before it. The name alone proves nothing: any client may write it.
  */
-export function matchGrant(backend: Pick<TargetBackend, 'login' | 'backendStart' | 'applicationName'>, grants: readonly GrantPeriod[]): GrantPeriod | undefined {
+export function matchGrant(
+  backend: Pick<TargetBackend, 'login' | 'backendStart' | 'applicationName'>,
+  grants: readonly GrantPeriod[],
+): GrantPeriod | undefined {
   const began = backend.backendStart?.getTime();
   const fits = grants.filter((grant) => {
     if (grant.login !== backend.login || grant.openedAt === null) return false;

@@ -29,7 +29,9 @@ export class Observer {
   async sampleAll(): Promise<void> {
     const include = { endpoints: true };
     const targets = await this.db.client.target.findMany({ where: { deletedAt: null }, include });
-    await Promise.all(targets.flatMap((target) => target.endpoints.filter(isOwn).map((endpoint) => this.attempt(target, endpoint))));
+    await Promise.all(
+      targets.flatMap((target) => target.endpoints.filter(isOwn).map((endpoint) => this.attempt(target, endpoint))),
+    );
   }
 
   /** One look at one endpoint. */
@@ -55,7 +57,14 @@ export class Observer {
     }
   }
 
-  private async begin(tx: Tx, actor: Actor, target: TargetRow, endpoint: EndpointRow, backend: TargetBackend, now: Date): Promise<void> {
+  private async begin(
+    tx: Tx,
+    actor: Actor,
+    target: TargetRow,
+    endpoint: EndpointRow,
+    backend: TargetBackend,
+    now: Date,
+  ): Promise<void> {
     const grants = await tx.grant.findMany({
       where: { targetId: target.id, login: backend.login, openedAt: { not: null } },
       orderBy: { id: 'desc' },

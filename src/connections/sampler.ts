@@ -29,11 +29,14 @@ export class Sampler implements OnModuleDestroy {
   private next(): void {
     if (this.stopped) return;
     const jitter = 0.9 + Math.random() * 0.2; // replicas do not all look at the same moment
-    this.timer = setTimeout(() => {
-      this.running = this.observer
-        .sampleAll()
-        .catch((error: unknown) => this.log.warn({ err: error }, 'sampling failed'))
-        .then(() => this.next());
-    }, this.settings.sampleSeconds * 1000 * jitter);
+    this.timer = setTimeout(
+      () => {
+        this.running = this.observer
+          .sampleAll()
+          .catch((error: unknown) => this.log.warn({ err: error }, 'sampling failed'))
+          .then(() => this.next());
+      },
+      this.settings.sampleSeconds * 1000 * jitter,
+    );
   }
 }

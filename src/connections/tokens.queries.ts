@@ -21,15 +21,39 @@ const MINTABLE = `
 
 type TargetPart = Pick<
   GrantRow['target'],
-  'id' | 'name' | 'environment' | 'ownerGroup' | 'enabled' | 'deletedAt' | 'partition' | 'region' | 'accountId' | 'resourceId' | 'connectRole' | 'caIdentifier' | 'endpoints'
+  | 'id'
+  | 'name'
+  | 'environment'
+  | 'ownerGroup'
+  | 'enabled'
+  | 'deletedAt'
+  | 'partition'
+  | 'region'
+  | 'accountId'
+  | 'resourceId'
+  | 'connectRole'
+  | 'caIdentifier'
+  | 'endpoints'
 >;
 export type Mintable = Pick<
   GrantRow,
-  'id' | 'requestId' | 'targetId' | 'personId' | 'login' | 'database' | 'method' | 'mode' | 'state' | 'startsAt' | 'endsAt'
+  | 'id'
+  | 'requestId'
+  | 'targetId'
+  | 'personId'
+  | 'login'
+  | 'database'
+  | 'method'
+  | 'mode'
+  | 'state'
+  | 'startsAt'
+  | 'endsAt'
 > & { profile: Pick<GrantRow['profile'], 'id' | 'readOnly' | 'approvalsNeeded' | 'maxMinutes'>; target: TargetPart };
 
 export async function mintable(db: Database, id: string): Promise<Mintable | undefined> {
-  const { rows } = await db.pool.query<Omit<Mintable, 'target'> & { target: Omit<TargetPart, 'endpoints'>; endpoints: TargetPart['endpoints'] | null }>({
+  const { rows } = await db.pool.query<
+    Omit<Mintable, 'target'> & { target: Omit<TargetPart, 'endpoints'>; endpoints: TargetPart['endpoints'] | null }
+  >({
     name: 'mintable',
     text: MINTABLE,
     values: [asId(id, 'grant id')],

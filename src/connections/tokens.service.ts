@@ -41,7 +41,8 @@ export class TokensService {
    */
   async mint(actor: PersonActor, grantId: string, input: MintToken): Promise<LoginToken> {
     const grant = await mintable(this.db, grantId);
-    if (!grant) throw new DomainError('not_found', 'grant_not_found', 'There is no such grant.', 'GET /v1/grants lists yours.');
+    if (!grant)
+      throw new DomainError('not_found', 'grant_not_found', 'There is no such grant.', 'GET /v1/grants lists yours.');
     concerning(subjectOf(grant));
     const now = this.clock.now();
     if (grant.personId === actor.id) refuseState(grant, now);
@@ -49,19 +50,46 @@ export class TokensService {
     const { id, environment, ownerGroup, enabled, deletedAt } = target;
     const targetFacts = { id, environment: environment as 'prod', ownerGroup, enabled: enabled && deletedAt === null };
     const live = isLive(grant, now);
-    this.policy.authorize(actor, 'mintToken', { id: grant.id, holderId: grant.personId, profile: { ...profile, target: targetFacts }, live, expiresAt: grant.endsAt });
+    this.policy.authorize(actor, 'mintToken', {
+      id: grant.id,
+      holderId: grant.personId,
+      profile: { ...profile, target: targetFacts },
+      live,
+      expiresAt: grant.endsAt,
+    });
     refuseAttached(grant);
     const endpoint = endpointFor(target.endpoints, input.endpoint);
     const person = roleSessionName(actor);
-    const { credentials, principalArn } = await this.access.signingSession(target, { login: grant.login, sessionName: person, sourceIdentity: person });
-    const minted = await this.signer.mintToken({ host: endpoint.tokenHost, port: endpoint.port, region: target.region, user: grant.login, credentials });
+    const { credentials, principalArn } = await this.access.signingSession(target, {
+      login: grant.login,
+      sessionName: person,
+      sourceIdentity: person,
+    });
+    const minted = await this.signer.mintToken({
+      host: endpoint.tokenHost,
+      port: endpoint.port,
+      region: target.region,
+      user: grant.login,
+      credentials,
+    });
     const expiresAt = new Date(Math.min(minted.expiresAt.getTime(), grant.endsAt.getTime()));
     await this.record(actor, grant, endpoint, { issuedAt: minted.issuedAt, expiresAt, principalArn });
     return this.answer(grant, endpoint, minted, expiresAt);
   }
 
-  private async record(actor: PersonActor, grant: Mintable, endpoint: EndpointRow, minted: { issuedAt: Date; expiresAt: Date; principalArn: string }): Promise<void> {
-    const details = { endpoint: endpoint.kind, host: endpoint.tokenHost, port: endpoint.port, login: grant.login, ...minted };
+  private async record(
+    actor: PersonActor,
+    grant: Mintable,
+    endpoint: EndpointRow,
+    minted: { issuedAt: Date; expiresAt: Date; principalArn: string },
+  ): Promise<void> {
+    const details = {
+      endpoint: endpoint.kind,
+      host: endpoint.tokenHost,
+      port: endpoint.port,
+      login: grant.login,
+      ...minted,
+    };
     const line = this.audit.row(actor, { action: 'token.mint', ...subjectOf(grant), details });
     if (!(await recordMint(this.db, line))) throw notActive('ended while the token was made');
   }
@@ -97,24 +125,49 @@ export class TokensService {
 
 function refuseState(grant: Mintable, now: Date): void {
   if (isOver(grant.state) || grant.state === 'closing' || now >= grant.endsAt)
-    throw new DomainError('conflict', 'grant_closed', `The grant is ${grant.state === 'active' ? 'over' : grant.state}.`, 'Ask for access anew with POST /v1/requests.');
+    throw new DomainError(
+      'conflict',
+      'grant_closed',
+      `The grant is ${grant.state === 'active' ? 'over' : grant.state}.`,
+      'Ask for access anew with POST /v1/requests.',
+    );
   if (grant.state === 'scheduled')
-    throw new DomainError('conflict', 'grant_not_started', `The grant begins at ${grant.startsAt.toISOString()}.`, 'Come back then.');
+    throw new DomainError(
+      'conflict',
+      'grant_not_started',
+      `The grant begins at ${grant.startsAt.toISOString()}.`,
+      'Come back then.',
+    );
   if (grant.state !== 'active') throw notActive('is being opened');
 }
 
 const notActive = (why: string): DomainError =>
-  new DomainError('conflict', 'grant_not_active', `The grant ${why}.`, 'GET /v1/grants/{id}?wait=active answers when it is open.');
+  new DomainError(
+    'conflict',
+    'grant_not_active',
+    `The grant ${why}.`,
+    'GET /v1/grants/{id}?wait=active answers when it is open.',
+  );
 
 function refuseAttached(grant: Mintable): void {
   if (grant.mode !== 'attached') return;
   const endpoint = usual(grant.target.endpoints);
   const command = `aws rds generate-db-auth-token --hostname ${endpoint?.tokenHost ?? '<endpoint>'} --port ${endpoint?.port ?? 5432} --region ${grant.target.region} --username ${grant.login}`;
-  throw new DomainError('conflict', 'mode_not_supported', 'In attached mode you sign your own tokens.', `Run: ${command}`);
+  throw new DomainError(
+    'conflict',
+    'mode_not_supported',
+    'In attached mode you sign your own tokens.',
+    `Run: ${command}`,
+  );
 }
 
 function endpointFor(endpoints: readonly EndpointRow[], kind: EndpointKind | undefined): EndpointRow {
   const endpoint = kind === undefined ? usual(endpoints) : endpoints.find((candidate) => candidate.kind === kind);
   if (endpoint) return endpoint;
-  throw new DomainError('invalid', 'invalid_input', `The target has no endpoint of kind ${kind ?? 'writer'}.`, `It has ${endpoints.map((known) => known.kind).join(', ')}.`);
+  throw new DomainError(
+    'invalid',
+    'invalid_input',
+    `The target has no endpoint of kind ${kind ?? 'writer'}.`,
+    `It has ${endpoints.map((known) => known.kind).join(', ')}.`,
+  );
 }

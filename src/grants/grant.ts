@@ -1,4 +1,9 @@
-import type { Grant as Row, Person as PersonRow, Profile as ProfileRow, Target as TargetRow } from '../generated/prisma/client.js';
+import type {
+  Grant as Row,
+  Person as PersonRow,
+  Profile as ProfileRow,
+  Target as TargetRow,
+} from '../generated/prisma/client.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import type { GrantFacts } from '../policy/policy.contract.js';
 import { profileFacts } from '../targets/profile.js';

@@ -20,7 +20,10 @@ export const dueLogins = (db: Tx, now: Date): Promise<LoginOnTarget[]> =>
 
 /** Keeps all others, also other processes, from working on this login until the end of `work`; a crash gives it back. */
 export async function withLogin<T>(
-  connect: () => Promise<{ query(text: string, values: unknown[]): Promise<unknown>; release(destroy?: boolean): void }>,
+  connect: () => Promise<{
+    query(text: string, values: unknown[]): Promise<unknown>;
+    release(destroy?: boolean): void;
+  }>,
   { targetId, login }: LoginOnTarget,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -32,7 +35,10 @@ export async function withLogin<T>(
     locked = true;
     return await work();
   } finally {
-    if (locked) await client.query('SELECT pg_advisory_unlock_all(), set_config($1, $2, false)', ['lock_timeout', '0']).catch(() => (locked = false));
+    if (locked)
+      await client
+        .query('SELECT pg_advisory_unlock_all(), set_config($1, $2, false)', ['lock_timeout', '0'])
+        .catch(() => (locked = false));
     client.release(!locked); // a session that may still hold the lock is thrown away, and the lock with it
   }
 }

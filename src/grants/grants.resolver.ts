@@ -23,7 +23,11 @@ export class GrantsResolver {
 
   @Query(() => Grant, { name: 'grant' })
   @Requires('viewGrants')
-  get(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string, @Args('wait', waiting) wait?: GrantState | null): Promise<Grant> {
+  get(
+    @Caller() actor: PersonActor,
+    @Args('id', { type: () => ID }) id: string,
+    @Args('wait', waiting) wait?: GrantState | null,
+  ): Promise<Grant> {
     return this.grants.get(actor, id, wait ?? undefined);
   }
 

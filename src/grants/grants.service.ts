@@ -18,7 +18,10 @@ import type { Grant, GrantPage, GrantQuery, GrantState } from './grants.contract
 import { endedByHand, mayStillReach, type CloseReason } from './lifecycle.js';
 
 /** What a request that was agreed to opens. */
-export type GrantToOpen = Omit<Prisma.GrantUncheckedCreateInput, 'state' | 'createdAt'> & { startsAt: Date; endsAt: Date };
+export type GrantToOpen = Omit<Prisma.GrantUncheckedCreateInput, 'state' | 'createdAt'> & {
+  startsAt: Date;
+  endsAt: Date;
+};
 
 const LONGEST_WAIT_MS = 30_000;
 
@@ -40,7 +43,14 @@ export class GrantsService {
     const now = this.clock.now();
     const state = grant.startsAt > now ? 'scheduled' : 'opening';
     await tx.grant.create({ data: { ...grant, state, createdAt: now } });
-    const details = { state, startsAt: grant.startsAt, endsAt: grant.endsAt, login: grant.login, mode: grant.mode, method: grant.method };
+    const details = {
+      state,
+      startsAt: grant.startsAt,
+      endsAt: grant.endsAt,
+      login: grant.login,
+      mode: grant.mode,
+      method: grant.method,
+    };
     await this.audit.append(tx, actor, { action: 'grant.create', ...subjectOf(grant), details });
     const { targetId, login } = grant;
     await this.jobs.enqueue(tx, 'reconcile', { targetId, login }, state === 'scheduled' ? grant.startsAt : undefined);
@@ -54,8 +64,17 @@ export class GrantsService {
     return this.db.tx(async (tx) => {
       const grant = await this.lock(tx, row.id);
       if (!endedByHand(grant.state))
-        throw new DomainError('conflict', 'grant_closed', `The grant is ${grant.state} already.`, 'There is nothing left to end.');
-      await this.audit.append(tx, actor, { action: 'grant.revoke', ...subjectOf(grant), details: { was: grant.state } });
+        throw new DomainError(
+          'conflict',
+          'grant_closed',
+          `The grant is ${grant.state} already.`,
+          'There is nothing left to end.',
+        );
+      await this.audit.append(tx, actor, {
+        action: 'grant.revoke',
+        ...subjectOf(grant),
+        details: { was: grant.state },
+      });
       return presentGrant({ ...(await this.end(tx, actor, grant, 'revoked')), person: grant.person });
     });
   }
@@ -68,7 +87,11 @@ export class GrantsService {
     const when = to === 'closed' ? { closedAt: now } : { closingSince: now };
     const data = { state: to, closeReason: reason, attempts: 0, lastError: null, ...when };
     const row = await tx.grant.update({ where: { id: grant.id }, data, include: withNeighbours });
-    await this.audit.append(tx, actor, { action: actionOf[to], ...subjectOf(grant), details: { reason, was: grant.state } });
+    await this.audit.append(tx, actor, {
+      action: actionOf[to],
+      ...subjectOf(grant),
+      details: { reason, was: grant.state },
+    });
     if (to === 'closing') await this.jobs.enqueue(tx, 'reconcile', { targetId: grant.targetId, login: grant.login });
     return row;
   }
@@ -107,7 +130,8 @@ export class GrantsService {
         });
       const row = await this.db.client.grant.findFirst({ where, include: { person: true } });
       if (!row) throw notFound();
-      if (wait === undefined || left <= 0 || row.state === wait || !mayStillReach(row.state, wait)) return presentGrant(row);
+      if (wait === undefined || left <= 0 || row.state === wait || !mayStillReach(row.state, wait))
+        return presentGrant(row);
       await heard;
     }
   }
@@ -137,5 +161,9 @@ export class GrantsService {
 const actionOf: Record<'closed' | 'closing', AuditAction> = { closed: 'grant.closed', closing: 'grant.closing' };
 
 const notFound = (): DomainError =>
-  new DomainError('not_found', 'grant_not_found', 'There is no such grant, or it is not yours to see.', 'GET /v1/grants lists yours.');
-
+  new DomainError(
+    'not_found',
+    'grant_not_found',
+    'There is no such grant, or it is not yours to see.',
+    'GET /v1/grants lists yours.',
+  );

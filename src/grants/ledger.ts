@@ -59,7 +59,9 @@ export class GrantLedger {
     if (!state) return row;
     const ending = state === 'opening' ? {} : { closeReason: 'expired', attempts: 0, lastError: null };
     const when = state === 'closing' ? { closingSince: now } : state === 'closed' ? { closedAt: now } : {};
-    await this.line(tx, actor, row, `grant.${state}` as AuditAction, { details: { was: row.state, ...(state !== 'opening' && { reason: 'expired' }) } });
+    await this.line(tx, actor, row, `grant.${state}` as AuditAction, {
+      details: { was: row.state, ...(state !== 'opening' && { reason: 'expired' }) },
+    });
     return tx.grant.update({ where: { id: row.id }, data: { state, ...ending, ...when }, include: withNeighbours });
   }
 
@@ -76,7 +78,8 @@ export class GrantLedger {
         } else if (found.opened.includes(grant.id)) await this.active(tx, actor, grant);
         else await this.notOpened(tx, actor, grant, found, failed);
       }
-      if (failed.length > 0) await this.again(tx, login, failed, (grant) => found.refused.get(grant.id)?.message ?? found.left.join('; '));
+      if (failed.length > 0)
+        await this.again(tx, login, failed, (grant) => found.refused.get(grant.id)?.message ?? found.left.join('; '));
     });
   }
 
@@ -87,21 +90,35 @@ export class GrantLedger {
       const waiting = grants.filter(({ state }) => state !== 'active');
       for (const grant of waiting)
         if (grant.lastError !== error.message)
-          await this.line(tx, actor, grant, 'grant.fault', { outcome: 'failed', code: error.code, details: { message: error.message, state: grant.state } });
+          await this.line(tx, actor, grant, 'grant.fault', {
+            outcome: 'failed',
+            code: error.code,
+            details: { message: error.message, state: grant.state },
+          });
       if (waiting.length > 0) await this.again(tx, login, waiting, () => error.message);
     });
   }
 
   private async told(tx: Tx, actor: Actor, grant: GrantRow, found: Settlement): Promise<void> {
-    if (found.fenced.has(grant.id)) await this.line(tx, actor, grant, 'grant.fenced', { details: { login: grant.login, iamPolicyDetached: found.detached.has(grant.id) } });
-    if (found.sessionsEnded > 0) await this.line(tx, actor, grant, 'grant.sessionsEnded', { details: { sessions: found.sessionsEnded } });
+    if (found.fenced.has(grant.id))
+      await this.line(tx, actor, grant, 'grant.fenced', {
+        details: { login: grant.login, iamPolicyDetached: found.detached.has(grant.id) },
+      });
+    if (found.sessionsEnded > 0)
+      await this.line(tx, actor, grant, 'grant.sessionsEnded', { details: { sessions: found.sessionsEnded } });
   }
 
   private async over(tx: Tx, actor: Actor, grant: GrantRow): Promise<void> {
     const state = grant.openedAt === null && grant.closeReason === 'could not be opened' ? 'failed' : 'closed';
     const data = { state, closedAt: this.clock.now(), lastError: state === 'failed' ? grant.lastError : null } as const;
     await tx.grant.update({ where: { id: grant.id }, data });
-    await this.line(tx, actor, grant, `grant.${state}`, { details: { reason: grant.closeReason, verified: 'no lease, no right to log in or to a group beyond those of other live grants; no session unless one lives' } });
+    await this.line(tx, actor, grant, `grant.${state}`, {
+      details: {
+        reason: grant.closeReason,
+        verified:
+          'no lease, no right to log in or to a group beyond those of other live grants; no session unless one lives',
+      },
+    });
   }
 
   private async active(tx: Tx, actor: Actor, grant: GrantRow): Promise<void> {
@@ -111,7 +128,8 @@ export class GrantLedger {
       where: { id: grant.id, state: 'opening' },
       data: { state: 'active', openedAt: this.clock.now(), attempts: 0, lastError: null },
     });
-    if (count === 1) await this.line(tx, actor, grant, 'grant.active', { details: { login: grant.login, endsAt: grant.endsAt } });
+    if (count === 1)
+      await this.line(tx, actor, grant, 'grant.active', { details: { login: grant.login, endsAt: grant.endsAt } });
   }
 
   private async notOpened(tx: Tx, actor: Actor, grant: GrantRow, found: Settlement, failed: GrantRow[]): Promise<void> {
@@ -120,7 +138,12 @@ export class GrantLedger {
       failed.push(grant);
       return;
     }
-    const data = { state: 'closing', closingSince: this.clock.now(), closeReason: 'could not be opened', lastError: hopeless.message } as const;
+    const data = {
+      state: 'closing',
+      closingSince: this.clock.now(),
+      closeReason: 'could not be opened',
+      lastError: hopeless.message,
+    } as const;
     const { count } = await tx.grant.updateMany({ where: { id: grant.id, state: 'opening' }, data });
     if (count === 0) return;
     const details = { message: hopeless.message, advice: hopeless.advice };
@@ -128,9 +151,17 @@ export class GrantLedger {
     await this.jobs.enqueue(tx, 'reconcile', { targetId: grant.targetId, login: grant.login });
   }
 
-  private async again(tx: Tx, login: LoginOnTarget, grants: readonly GrantRow[], why: (grant: GrantRow) => string): Promise<void> {
+  private async again(
+    tx: Tx,
+    login: LoginOnTarget,
+    grants: readonly GrantRow[],
+    why: (grant: GrantRow) => string,
+  ): Promise<void> {
     for (const grant of grants)
-      await tx.grant.update({ where: { id: grant.id }, data: { attempts: { increment: 1 }, lastError: why(grant).slice(0, 500) } });
+      await tx.grant.update({
+        where: { id: grant.id },
+        data: { attempts: { increment: 1 }, lastError: why(grant).slice(0, 500) },
+      });
     const attempts = Math.min(...grants.map((grant) => grant.attempts)) + 1;
     // by the database's own clock, as the job engine reads it
     await this.jobs.enqueue(tx, 'reconcile', login, new Date(Date.now() + backoff(attempts, Math.random())));

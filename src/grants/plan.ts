@@ -46,8 +46,12 @@ export function plan(situation: Situation): Change[] {
     ...ending.map(({ id }): Change => ({ kind: 'close', grantId: id })),
     ...ending.filter(attached).map(({ id }): Change => ({ kind: 'detach', grantId: id })),
     ...(mustTerminate(situation) ? [{ kind: 'terminate' } as const] : []),
-    ...desired.filter((grant) => !isOpen(grant, situation.actual)).map(({ id }): Change => ({ kind: 'open', grantId: id })),
-    ...desired.filter((grant) => attached(grant) && grant.state === 'opening').map(({ id }): Change => ({ kind: 'attach', grantId: id })),
+    ...desired
+      .filter((grant) => !isOpen(grant, situation.actual))
+      .map(({ id }): Change => ({ kind: 'open', grantId: id })),
+    ...desired
+      .filter((grant) => attached(grant) && grant.state === 'opening')
+      .map(({ id }): Change => ({ kind: 'attach', grantId: id })),
   ];
 }
 
@@ -56,7 +60,10 @@ const attached = (grant: GrantToPlan): boolean => grant.mode === 'attached';
 /** Leases that no grant asks for: left by somebody else, or by a store that was restored from an older copy. */
 function orphans({ desired, ending, actual }: Situation): string[] {
   const known = new Set([...desired, ...ending].map(({ id }) => id));
-  return (actual?.leases ?? []).map(({ grantId }) => grantId).filter((id) => !known.has(id)).sort();
+  return (actual?.leases ?? [])
+    .map(({ grantId }) => grantId)
+    .filter((id) => !known.has(id))
+    .sort();
 }
 
 /**

@@ -10,7 +10,19 @@ import { isOpen, plan, remains, type Change, type GrantToPlan } from './plan.js'
 import { GrantLedger, type Settlement } from './ledger.js';
 
 /** Refusals of the guard that no waiting will change: the grant cannot be opened. */
-const HOPELESS = new Set(['login_name', 'profile', 'method', 'ends_at', 'group', 'not_managed', 'retired', 'attributes', 'member', 'other_method', 'grant_closed']);
+const HOPELESS = new Set([
+  'login_name',
+  'profile',
+  'method',
+  'ends_at',
+  'group',
+  'not_managed',
+  'retired',
+  'attributes',
+  'member',
+  'other_method',
+  'grant_closed',
+]);
 
 /** What was done on the way, for the record. */
 interface Done {
@@ -78,7 +90,8 @@ export class Reconciler {
         done.sessionsEnded += await session.terminate(login);
         return;
       case 'detach':
-        if (grant?.principalArn) await this.iam.deleteScopedPolicy({ principalArn: grant.principalArn, policyName: policyName(grant.id) });
+        if (grant?.principalArn)
+          await this.iam.deleteScopedPolicy({ principalArn: grant.principalArn, policyName: policyName(grant.id) });
         done.detached.add(change.grantId);
         return;
       case 'open':
@@ -88,7 +101,9 @@ export class Reconciler {
         if (grant?.principalArn && !done.refused.has(grant.id)) {
           const { principalArn } = grant;
           const document = connectPolicy([dbUserArn({ ...target, user: login })]);
-          await this.opening(grant, done, () => this.iam.putScopedPolicy({ principalArn, policyName: policyName(grant.id), document }));
+          await this.opening(grant, done, () =>
+            this.iam.putScopedPolicy({ principalArn, policyName: policyName(grant.id), document }),
+          );
         }
         return;
     }
@@ -130,7 +145,12 @@ const leaseOf = (grant: GrantRow) => ({
 });
 
 /** What may be said after the second look: who is open, who is over, and what stands in the way of the others. */
-function conclude(desired: readonly GrantToPlan[], ending: readonly GrantToPlan[], after: InspectedLogin | undefined, done: Done): Settlement {
+function conclude(
+  desired: readonly GrantToPlan[],
+  ending: readonly GrantToPlan[],
+  after: InspectedLogin | undefined,
+  done: Done,
+): Settlement {
   const opened = desired.filter((grant) => isOpen(grant, after) && !done.refused.has(grant.id)).map(({ id }) => id);
   const left = desired.length === 0 ? remains(after) : lost(desired, ending, after);
   const hopeless = [...done.refused].filter(([, error]) => isHopeless(error));
@@ -147,13 +167,21 @@ function conclude(desired: readonly GrantToPlan[], ending: readonly GrantToPlan[
 }
 
 /** What the ended grants still give although those that live do not. */
-function lost(desired: readonly GrantToPlan[], ending: readonly GrantToPlan[], after: InspectedLogin | undefined): string[] {
+function lost(
+  desired: readonly GrantToPlan[],
+  ending: readonly GrantToPlan[],
+  after: InspectedLogin | undefined,
+): string[] {
   const ended = new Set(ending.map(({ id }) => id));
   const kept = new Set(desired.flatMap(({ groups }) => groups));
   const gone = new Set(ending.flatMap(({ groups }) => groups).filter((role) => !kept.has(role)));
   return [
-    ...(after?.leases ?? []).filter(({ grantId }) => ended.has(grantId)).map(({ grantId }) => `the lease of ${grantId} is live`),
-    ...(after?.memberships ?? []).filter(({ role }) => gone.has(role)).map(({ role, grantor }) => `it is still a member of ${role} (granted by ${grantor})`),
+    ...(after?.leases ?? [])
+      .filter(({ grantId }) => ended.has(grantId))
+      .map(({ grantId }) => `the lease of ${grantId} is live`),
+    ...(after?.memberships ?? [])
+      .filter(({ role }) => gone.has(role))
+      .map(({ role, grantor }) => `it is still a member of ${role} (granted by ${grantor})`),
   ];
 }
 

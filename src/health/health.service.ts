@@ -12,8 +12,17 @@ import type { Health } from './health.contract.js';
 @Injectable()
 export class HealthService {
   private readonly registry = new Registry();
-  private readonly grants = new Gauge({ name: 'usher_grants', help: 'Grants by state', labelNames: ['state'], registers: [this.registry] });
-  private readonly overdue = new Gauge({ name: 'usher_grants_overdue', help: 'Grants that should be over and are not', registers: [this.registry] });
+  private readonly grants = new Gauge({
+    name: 'usher_grants',
+    help: 'Grants by state',
+    labelNames: ['state'],
+    registers: [this.registry],
+  });
+  private readonly overdue = new Gauge({
+    name: 'usher_grants_overdue',
+    help: 'Grants that should be over and are not',
+    registers: [this.registry],
+  });
   private readonly longest = new Gauge({
     name: 'usher_overdue_seconds_max',
     help: 'Seconds since the end of the longest overdue grant',
@@ -34,7 +43,13 @@ export class HealthService {
       await this.db.pool.query('SELECT 1');
       return { status: 'ok' };
     } catch (error) {
-      throw new DomainError('unavailable', 'state_unavailable', "Usher's own database does not answer.", 'Check DATABASE_URL and that database.', { cause: error });
+      throw new DomainError(
+        'unavailable',
+        'state_unavailable',
+        "Usher's own database does not answer.",
+        'Check DATABASE_URL and that database.',
+        { cause: error },
+      );
     }
   }
 

@@ -30,4 +30,8 @@ export interface SystemActor {
   readonly correlationId: string;
 }
 
-export const systemActor = (name: string, correlationId: string): SystemActor => ({ kind: 'system', name, correlationId });
+export const systemActor = (name: string, correlationId: string): SystemActor => ({
+  kind: 'system',
+  name,
+  correlationId,
+});

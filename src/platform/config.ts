@@ -89,7 +89,9 @@ function trustOverrides(env: Environment): TrustOverrides {
     }
     return parsed as TrustOverrides;
   } catch (error) {
-    throw new ConfigError(`USHER_TRUST_BUNDLES cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(
+      `USHER_TRUST_BUNDLES cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 

@@ -8,7 +8,12 @@ export const isId = (value: string): boolean => UUID.test(value);
 /** @throws DomainError `invalid_id` */
 export function asId<Id extends string = string>(value: string, noun = 'id'): Id {
   if (!isId(value))
-    throw new DomainError('invalid', 'invalid_id', `This is not a valid ${noun}.`, 'Ids look like 0190163d-8694-739b-aea5-966c26f8ad91.');
+    throw new DomainError(
+      'invalid',
+      'invalid_id',
+      `This is not a valid ${noun}.`,
+      'Ids look like 0190163d-8694-739b-aea5-966c26f8ad91.',
+    );
   return value as Id;
 }
 
@@ -32,7 +37,11 @@ export function readPage(query: PageQuery): { before: string | undefined; take: 
 }
 
 /** Cuts rows that were read newest first to a page. */
-export function toPage<Row extends { id: string }, T>(rows: readonly Row[], limit: number, present: (row: Row) => T): PageOf<T> {
+export function toPage<Row extends { id: string }, T>(
+  rows: readonly Row[],
+  limit: number,
+  present: (row: Row) => T,
+): PageOf<T> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return { items: shown.map(present), nextCursor: rows.length > limit && last ? encodeCursor(last.id) : null };
@@ -43,6 +52,11 @@ const encodeCursor = (id: string): string => Buffer.from(id).toString('base64url
 function decodeCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('latin1');
   if (!isId(id))
-    throw new DomainError('invalid', 'invalid_cursor', 'This cursor is not one of ours.', 'Take nextCursor from the page before, unchanged.');
+    throw new DomainError(
+      'invalid',
+      'invalid_cursor',
+      'This cursor is not one of ours.',
+      'Take nextCursor from the page before, unchanged.',
+    );
   return id;
 }

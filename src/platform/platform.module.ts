@@ -56,7 +56,13 @@ const logger = (level: string): DynamicModule =>
   });
 
 /** Contexts under which the framework lists what it wired, at every start: that tells an operator nothing. */
-const CHATTER = new Set<unknown>(['InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestFactory', 'GraphQLModule']);
+const CHATTER = new Set<unknown>([
+  'InstanceLoader',
+  'RoutesResolver',
+  'RouterExplorer',
+  'NestFactory',
+  'GraphQLModule',
+]);
 
 function withoutChatter(this: pino.Logger, args: Parameters<pino.LogFn>, write: pino.LogFn): void {
   const [first] = args as [unknown];

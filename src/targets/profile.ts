@@ -43,12 +43,13 @@ const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
  * The target's word is final: the guard gives what its own list says, so a difference would make a plan a lie.
  */
 export function differences(profile: Promised, allowed: GuardProfile | undefined): string[] {
-  if (!allowed) return ['it is not on the target\'s allow-list'];
+  if (!allowed) return ["it is not on the target's allow-list"];
   const found: string[] = [];
   if (!allowed.enabled) found.push('it is switched off on the target');
   if (!sameSet(profile.groups, allowed.groups)) found.push(`its groups there are ${allowed.groups.join(', ')}`);
   if (profile.maxMinutes > allowed.maxMinutes) found.push(`it may last ${allowed.maxMinutes} minutes there`);
-  if (profile.connectionLimit !== allowed.connectionLimit) found.push(`its connection limit there is ${allowed.connectionLimit}`);
+  if (profile.connectionLimit !== allowed.connectionLimit)
+    found.push(`its connection limit there is ${allowed.connectionLimit}`);
   const missing = profile.methods.filter((method) => !allowed.methods.includes(method as LoginMethod));
   if (missing.length > 0) found.push(`method ${missing.join(', ')} is not allowed there`);
   return found;

@@ -40,9 +40,18 @@ export class ProfilesService {
       const data = { id: v7(), targetId: target.id, ...wanted, createdAt: now, updatedAt: now };
       const row = await tx.profile.create({ data }).catch((error: unknown) => {
         if (brokenUnique(error) === undefined) throw error;
-        throw new DomainError('conflict', 'name_taken', `The target has a profile ${input.name} already.`, 'Change that one with PATCH.');
+        throw new DomainError(
+          'conflict',
+          'name_taken',
+          `The target has a profile ${input.name} already.`,
+          'Change that one with PATCH.',
+        );
       });
-      await this.audit.append(tx, actor, { action: 'profile.create', targetId: target.id, details: { profileId: row.id, ...wanted } });
+      await this.audit.append(tx, actor, {
+        action: 'profile.create',
+        targetId: target.id,
+        details: { profileId: row.id, ...wanted },
+      });
       return presentProfile(row);
     });
   }
@@ -69,7 +78,10 @@ export class ProfilesService {
       const before = await this.row(tx, target.id, profileId);
       const wanted = { ...before, ...given(input) };
       refuseDifferent(wanted, differences(wanted, allowed.get(before.name)));
-      const row = await tx.profile.update({ where: { id: before.id }, data: { ...input, updatedAt: this.clock.now() } });
+      const row = await tx.profile.update({
+        where: { id: before.id },
+        data: { ...input, updatedAt: this.clock.now() },
+      });
       const details = { profileId: row.id, name: row.name, changed: changesOf(before, input) };
       await this.audit.append(tx, actor, { action: 'profile.update', targetId: target.id, details });
       return presentProfile(row);
@@ -84,7 +96,11 @@ export class ProfilesService {
       const before = await this.row(tx, target.id, profileId);
       await refuseInUse(tx, { profileId: before.id }, 'profile_in_use', 'profile');
       const row = await tx.profile.update({ where: { id: before.id }, data: { deletedAt: this.clock.now() } });
-      await this.audit.append(tx, actor, { action: 'profile.delete', targetId: target.id, details: { profileId: row.id, name: row.name } });
+      await this.audit.append(tx, actor, {
+        action: 'profile.delete',
+        targetId: target.id,
+        details: { profileId: row.id, name: row.name },
+      });
       return presentProfile(row);
     });
   }
@@ -92,7 +108,13 @@ export class ProfilesService {
   /** @throws DomainError `invalid_id`, `profile_not_found` */
   async row(db: Tx, targetId: string, profileId: string): Promise<ProfileRow> {
     const row = await db.profile.findFirst({ where: { id: asId(profileId, 'profile id'), targetId, deletedAt: null } });
-    if (!row) throw new DomainError('not_found', 'profile_not_found', 'The target has no such profile.', 'GET /v1/targets/{id}/profiles lists them.');
+    if (!row)
+      throw new DomainError(
+        'not_found',
+        'profile_not_found',
+        'The target has no such profile.',
+        'GET /v1/targets/{id}/profiles lists them.',
+      );
     return row;
   }
 
@@ -104,8 +126,19 @@ export class ProfilesService {
     const session = await this.access.writer(target);
     const [hello, list] = [await session.hello(), await session.profiles()];
     if (hello.paused)
-      throw new DomainError('unavailable', 'target_not_ready', `The owner of ${target.name} has paused access.`, 'Ask the owner of the database.');
-    refuseDifferent(profile, differences(profile, list.find(({ name }) => name === profile.name)));
+      throw new DomainError(
+        'unavailable',
+        'target_not_ready',
+        `The owner of ${target.name} has paused access.`,
+        'Ask the owner of the database.',
+      );
+    refuseDifferent(
+      profile,
+      differences(
+        profile,
+        list.find(({ name }) => name === profile.name),
+      ),
+    );
     return { serverVersion: hello.serverVersion };
   }
 

@@ -47,7 +47,8 @@ export class TargetAccess {
    */
   writer(target: TargetRow): Promise<TargetSession> {
     const endpoint = writable(target.endpoints);
-    if (!endpoint) throw new DomainError('unavailable', 'target_not_ready', 'The target has no writer or instance endpoint.');
+    if (!endpoint)
+      throw new DomainError('unavailable', 'target_not_ready', 'The target has no writer or instance endpoint.');
     return this.endpoint(target, endpoint);
   }
 
@@ -79,7 +80,14 @@ export class TargetAccess {
    * @throws DomainError `aws_denied`, `aws_unavailable`
    */
   async signingSession(target: AccountOf, ask: SignFor): Promise<ConnectSession> {
-    const key = JSON.stringify([target.partition, target.region, target.accountId, target.resourceId, target.connectRole, ask]);
+    const key = JSON.stringify([
+      target.partition,
+      target.region,
+      target.accountId,
+      target.resourceId,
+      target.connectRole,
+      ask,
+    ]);
     const kept = this.sessions.get(key);
     if (kept) {
       const session = await kept.catch(() => undefined);

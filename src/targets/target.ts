@@ -61,24 +61,38 @@ export function targetProblems(target: {
   if (!shape) return [{ field: 'kind', message: 'The kind is not known.' }];
   const problems: FieldProblem[] = [];
   if (!target.resourceId.startsWith(shape.prefix))
-    problems.push({ field: 'resourceId', message: `The resource id of a target of kind ${target.kind} starts with ${shape.prefix}.` });
+    problems.push({
+      field: 'resourceId',
+      message: `The resource id of a target of kind ${target.kind} starts with ${shape.prefix}.`,
+    });
   for (const { kind } of target.endpoints)
     if (!shape.kinds.includes(kind))
-      problems.push({ field: 'endpoints', message: `A target of kind ${target.kind} has no endpoint of kind ${kind}, only ${shape.kinds.join(', ')}.` });
+      problems.push({
+        field: 'endpoints',
+        message: `A target of kind ${target.kind} has no endpoint of kind ${kind}, only ${shape.kinds.join(', ')}.`,
+      });
   if (!writable(target.endpoints))
-    problems.push({ field: 'endpoints', message: 'One endpoint must be of kind writer or instance: roles are made there, also behind a proxy.' });
+    problems.push({
+      field: 'endpoints',
+      message: 'One endpoint must be of kind writer or instance: roles are made there, also behind a proxy.',
+    });
   if (target.kind === 'rds-proxy' && !target.brokerSecret)
     problems.push({
       field: 'brokerSecret',
-      message: 'A proxy needs brokerSecret: the IAM id is the proxy\'s, so the broker cannot sign its own way into the database behind it.',
+      message:
+        "A proxy needs brokerSecret: the IAM id is the proxy's, so the broker cannot sign its own way into the database behind it.",
     });
   return problems;
 }
 
 /** An address that is named twice with the same kind would be one endpoint with two ids. */
-export function repeatedEndpoints(endpoints: readonly { kind: string; connectHost: string; port: number }[]): FieldProblem[] {
+export function repeatedEndpoints(
+  endpoints: readonly { kind: string; connectHost: string; port: number }[],
+): FieldProblem[] {
   const places = endpoints.map(({ kind, connectHost, port }) => `${kind} ${connectHost}:${port}`);
-  return new Set(places).size < places.length ? [{ field: 'endpoints', message: 'An endpoint stands there twice.' }] : [];
+  return new Set(places).size < places.length
+    ? [{ field: 'endpoints', message: 'An endpoint stands there twice.' }]
+    : [];
 }
 
 /** The endpoint where roles are made. */

@@ -4,7 +4,16 @@ import { Caller } from '../identity/actor.decorator.js';
 import type { Actor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { ProfilesService } from './profiles.service.js';
-import { CreateProfile, CreateTarget, PageArgs, Profile, Target, TargetPage, UpdateProfile, UpdateTarget } from './targets.contract.js';
+import {
+  CreateProfile,
+  CreateTarget,
+  PageArgs,
+  Profile,
+  Target,
+  TargetPage,
+  UpdateProfile,
+  UpdateTarget,
+} from './targets.contract.js';
 import { TargetsService } from './targets.service.js';
 
 @ApiTags('targets')
@@ -82,7 +91,11 @@ export class TargetsController {
   @Delete(':id/profiles/:profileId')
   @HttpCode(200)
   @Requires('administerTargets')
-  deleteProfile(@Caller() actor: Actor, @Param('id') id: string, @Param('profileId') profileId: string): Promise<Profile> {
+  deleteProfile(
+    @Caller() actor: Actor,
+    @Param('id') id: string,
+    @Param('profileId') profileId: string,
+  ): Promise<Profile> {
     return this.profiles.delete(actor, id, profileId);
   }
 }

@@ -3,7 +3,16 @@ import { Caller } from '../identity/actor.decorator.js';
 import type { Actor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { ProfilesService } from './profiles.service.js';
-import { CreateProfile, CreateTarget, PageArgs, Profile, Target, TargetPage, UpdateProfile, UpdateTarget } from './targets.contract.js';
+import {
+  CreateProfile,
+  CreateTarget,
+  PageArgs,
+  Profile,
+  Target,
+  TargetPage,
+  UpdateProfile,
+  UpdateTarget,
+} from './targets.contract.js';
 import { TargetsService } from './targets.service.js';
 
 @Resolver(() => Target)
@@ -33,7 +42,11 @@ export class TargetsResolver {
 
   @Mutation(() => Target)
   @Requires('administerTargets')
-  updateTarget(@Caller() actor: Actor, @Args('id', { type: () => ID }) id: string, @Args('input') input: UpdateTarget): Promise<Target> {
+  updateTarget(
+    @Caller() actor: Actor,
+    @Args('id', { type: () => ID }) id: string,
+    @Args('input') input: UpdateTarget,
+  ): Promise<Target> {
     return this.targets.update(actor, id, input);
   }
 

@@ -103,7 +103,8 @@ export class TargetsService {
   async row(db: Tx, id: string): Promise<TargetRow> {
     const where = { id: asId(id, 'target id'), deletedAt: null };
     const row = await db.target.findFirst({ where, include: withEndpoints });
-    if (!row) throw new DomainError('not_found', 'target_not_found', 'There is no such target.', 'GET /v1/targets lists them.');
+    if (!row)
+      throw new DomainError('not_found', 'target_not_found', 'There is no such target.', 'GET /v1/targets lists them.');
     concerning({ targetId: row.id });
     return row;
   }
@@ -111,7 +112,10 @@ export class TargetsService {
   /** Ids of the targets that one of these groups owns, also of those no longer registered: their record stays theirs. */
   async ownedBy(groups: readonly string[]): Promise<string[]> {
     if (groups.length === 0) return [];
-    const rows = await this.db.client.target.findMany({ where: { ownerGroup: { in: [...groups] } }, select: { id: true } });
+    const rows = await this.db.client.target.findMany({
+      where: { ownerGroup: { in: [...groups] } },
+      select: { id: true },
+    });
     return rows.map((row) => row.id);
   }
 
@@ -121,11 +125,19 @@ export class TargetsService {
     return this.row(tx, id);
   }
 
-  private refuse(target: Omit<Parameters<typeof targetProblems>[0], 'endpoints'> & { partition: string; region: string; endpoints: readonly EndpointInput[] | TargetRow['endpoints'] }): void {
+  private refuse(
+    target: Omit<Parameters<typeof targetProblems>[0], 'endpoints'> & {
+      partition: string;
+      region: string;
+      endpoints: readonly EndpointInput[] | TargetRow['endpoints'];
+    },
+  ): void {
     this.trust.bundle(target.partition, target.region);
     const fields = [...targetProblems(target), ...repeatedEndpoints(target.endpoints)];
     if (fields.length > 0)
-      throw new DomainError('invalid', 'invalid_input', 'The target does not fit together.', fields[0]?.message, { fields });
+      throw new DomainError('invalid', 'invalid_input', 'The target does not fit together.', fields[0]?.message, {
+        fields,
+      });
   }
 }
 

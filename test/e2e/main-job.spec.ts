@@ -14,14 +14,24 @@ describe('the main job', () => {
     const created = await dave.post<{ id: string }>('/v1/targets', registration.target);
     expect(created.body).toMatchObject({ name: 'orders' });
     expect(created.status).toBe(201);
-    const profile = await dave.post<{ id: string }>(`/v1/targets/${created.body.id}/profiles`, registration.profiles[0]);
+    const profile = await dave.post<{ id: string }>(
+      `/v1/targets/${created.body.id}/profiles`,
+      registration.profiles[0],
+    );
     expect(profile.body).toMatchObject({ name: 'reporting-read' });
-    const ask = { targetId: created.body.id, profileId: profile.body.id, durationMinutes: 30, reason: 'read the orders' };
+    const ask = {
+      targetId: created.body.id,
+      profileId: profile.body.id,
+      durationMinutes: 30,
+      reason: 'read the orders',
+    };
     const request = await alice.post<{ id: string; grantId: string | null; plan: unknown }>('/v1/requests', ask);
     expect(request.body).toMatchObject({ state: 'pending' });
     const own = await alice.post(`/v1/requests/${request.body.id}/approve`, {});
     expect([own.status, own.body['code']]).toEqual([403, 'own_request']);
-    const approved = await bob.post<{ grantId: string }>(`/v1/requests/${request.body.id}/approve`, { comment: 'fine' });
+    const approved = await bob.post<{ grantId: string }>(`/v1/requests/${request.body.id}/approve`, {
+      comment: 'fine',
+    });
     expect(approved.body).toMatchObject({ state: 'approved' });
     const grant = await alice.get(`/v1/grants/${approved.body.grantId}?wait=active`);
     expect(grant.body).toMatchObject({ state: 'active', login: 'alice', lastError: null });

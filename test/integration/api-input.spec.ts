@@ -40,9 +40,16 @@ async function refuses(call: () => Promise<Answer>, status: number, code: string
   const answer = await call();
   expect([answer.status, answer.body['code']], JSON.stringify(answer.body).slice(0, 500)).toEqual([status, code]);
   expect(answer.headers.get('content-type')).toContain('application/problem+json');
-  expect(answer.body).toMatchObject({ type: `urn:usher:problem:${code}`, status, detail: expect.any(String), advice: expect.any(String) });
+  expect(answer.body).toMatchObject({
+    type: `urn:usher:problem:${code}`,
+    status,
+    detail: expect.any(String),
+    advice: expect.any(String),
+  });
   const lines = await auditLines(usher, String(answer.body['correlationId']));
-  expect(lines.map(({ action, code: told }) => [action, told])).toEqual(status === 409 || status === 503 ? [['access.refused', code]] : []);
+  expect(lines.map(({ action, code: told }) => [action, told])).toEqual(
+    status === 409 || status === 503 ? [['access.refused', code]] : [],
+  );
   expect(await rowCounts(usher)).toEqual(before);
   return answer;
 }
@@ -58,12 +65,25 @@ describe.each<Row>([
   ['a target that is not there', () => ({ targetId: nowhere }), 404, 'target_not_found'],
   ['a profile that is not there', () => ({ profileId: nowhere }), 404, 'profile_not_found'],
   ['a profile of another target', () => ({ profileId: billing.profiles['invoices-read'] }), 404, 'profile_not_found'],
-  ...[0, -1, 1.5, '30', null, 44_641, 1e300, [30]].map((minutes) => invalid(`${JSON.stringify(minutes)} minutes`, { durationMinutes: minutes })),
-  ['more minutes than the profile gives', () => ({ durationMinutes: 481 }), 422, 'invalid_duration'],
-  ...['', ' \n ', 'x'.repeat(5_000), 'a\0b', '\u001b[31mred', 'left\u202eright', 'two\u2028lines', 7, null, ['why']].map((reason) =>
-    invalid(`the reason ${JSON.stringify(reason).slice(0, 20)}`, { reason }),
+  ...[0, -1, 1.5, '30', null, 44_641, 1e300, [30]].map((minutes) =>
+    invalid(`${JSON.stringify(minutes)} minutes`, { durationMinutes: minutes }),
   ),
-  ...['', 'A\nB', `${'x'.repeat(40_000)}\u0001`, 7].map((ticket) => invalid(`the ticket ${JSON.stringify(ticket).slice(0, 20)}`, { ticket })),
+  ['more minutes than the profile gives', () => ({ durationMinutes: 481 }), 422, 'invalid_duration'],
+  ...[
+    '',
+    ' \n ',
+    'x'.repeat(5_000),
+    'a\0b',
+    '\u001b[31mred',
+    'left\u202eright',
+    'two\u2028lines',
+    7,
+    null,
+    ['why'],
+  ].map((reason) => invalid(`the reason ${JSON.stringify(reason).slice(0, 20)}`, { reason })),
+  ...['', 'A\nB', `${'x'.repeat(40_000)}\u0001`, 7].map((ticket) =>
+    invalid(`the ticket ${JSON.stringify(ticket).slice(0, 20)}`, { ticket }),
+  ),
   invalid('a database of somewhere else', { database: 'billing' }),
   ['a start in the past', () => ({ startsAt: new Date(Date.now() - 120_000) }), 422, 'invalid_start'],
   ['a start too far ahead', () => ({ startsAt: new Date(Date.now() + 31 * 86_400_000) }), 422, 'invalid_start'],
@@ -81,8 +101,22 @@ describe.each<Row>([
 
 test('null for an optional field is the same as leaving it out', async () => {
   const nothing = { database: null, ticket: null, startsAt: null, method: null, mode: null };
-  expect(await ask(engineer, orders, nothing)).toMatchObject({ database: 'orders', ticket: null, startsAt: null, method: 'iam', mode: 'session' });
-  const changed = { engineVersion: null, environment: null, ownerGroup: null, databases: null, caIdentifier: null, endpoints: null, enabled: null };
+  expect(await ask(engineer, orders, nothing)).toMatchObject({
+    database: 'orders',
+    ticket: null,
+    startsAt: null,
+    method: 'iam',
+    mode: 'session',
+  });
+  const changed = {
+    engineVersion: null,
+    environment: null,
+    ownerGroup: null,
+    databases: null,
+    caIdentifier: null,
+    endpoints: null,
+    enabled: null,
+  };
   const before = await dave.get<Record<string, unknown>>(`/v1/targets/${orders.targetId}`);
   const after = await dave.patch<Record<string, unknown>>(`/v1/targets/${orders.targetId}`, changed);
   expect(after.body).toEqual({ ...before.body, updatedAt: after.body['updatedAt'] });
@@ -92,9 +126,17 @@ test('a ticket that is null opens no production', async () => {
   await dave.patch(`/v1/targets/${billing.targetId}`, { environment: 'prod' });
   onTestFinished(async () => void (await dave.patch(`/v1/targets/${billing.targetId}`, { environment: 'dev' })));
   const wish = { ...askFor(billing), ticket: null };
-  expect((await engineer.post('/v1/requests', wish)).body).toMatchObject({ code: 'policy_denied', advice: expect.stringContaining('ticket') });
-  expect((await engineer.post('/v1/requests/preview', wish)).body).toMatchObject({ decision: { allowed: false }, plan: null });
-  expect((await engineer.post('/v1/requests/preview', { ...wish, ticket: 'OPS-1' })).body).toMatchObject({ decision: { allowed: true } });
+  expect((await engineer.post('/v1/requests', wish)).body).toMatchObject({
+    code: 'policy_denied',
+    advice: expect.stringContaining('ticket'),
+  });
+  expect((await engineer.post('/v1/requests/preview', wish)).body).toMatchObject({
+    decision: { allowed: false },
+    plan: null,
+  });
+  expect((await engineer.post('/v1/requests/preview', { ...wish, ticket: 'OPS-1' })).body).toMatchObject({
+    decision: { allowed: true },
+  });
 });
 
 const unlike = (more: Record<string, unknown>): Record<string, unknown> => ({
@@ -102,7 +144,12 @@ const unlike = (more: Record<string, unknown>): Record<string, unknown> => ({
   ...{ name: 'another', resourceId: 'cluster-ANOTHER' },
   ...more,
 });
-const endpoint = (more: Record<string, unknown>): Record<string, unknown> => ({ kind: 'writer', connectHost: 'db.example.com', port: 5432, ...more });
+const endpoint = (more: Record<string, unknown>): Record<string, unknown> => ({
+  kind: 'writer',
+  connectHost: 'db.example.com',
+  port: 5432,
+  ...more,
+});
 
 test.each<Row>([
   ['an unknown region', () => ({ region: 'eu-west-9' }), 422, 'unknown_region'],
@@ -113,7 +160,9 @@ test.each<Row>([
   invalid('no endpoint to make roles on', { endpoints: [endpoint({ kind: 'reader' })] }),
   invalid('the same endpoint twice', { endpoints: [endpoint({}), endpoint({})] }),
   invalid('no endpoint', { endpoints: [] }),
-  ...[0, 65_536, '5432', 1.5].map((port) => invalid(`port ${JSON.stringify(port)}`, { endpoints: [endpoint({ port })] })),
+  ...[0, 65_536, '5432', 1.5].map((port) =>
+    invalid(`port ${JSON.stringify(port)}`, { endpoints: [endpoint({ port })] }),
+  ),
   ...['a b', 'https://db.example.com', '-x', 'db.example.com/?sslmode=disable', "'"].map((connectHost) =>
     invalid(`host ${connectHost}`, { endpoints: [endpoint({ connectHost })] }),
   ),
@@ -160,26 +209,32 @@ test.each<Row>([
 });
 
 test.each([
-  ...['postgres', 'rds_x', 'RDS-X', 'pg_x', 'pg.monitor', 'usher_broker', 'admin', 'rdsmaster', 'public'].map((name) => [name, 'reserved_login_name']),
+  ...['postgres', 'rds_x', 'RDS-X', 'pg_x', 'pg.monitor', 'usher_broker', 'admin', 'rdsmaster', 'public'].map(
+    (name) => [name, 'reserved_login_name'],
+  ),
   ...['日本', '...', `${'x'.repeat(57)}`].map((name) => [name, 'invalid_login_name']),
 ])('a person called %s gets no login', async (name = '', code = '') => {
   const person = someone(usher, ['engineers'], { sub: name === '...' ? '---' : name, email: undefined }, name);
   await person.get('/v1/targets');
-  for (const path of ['/v1/requests', '/v1/requests/preview']) await refuses(() => person.post(path, askFor(orders)), 422, code);
+  for (const path of ['/v1/requests', '/v1/requests/preview'])
+    await refuses(() => person.post(path, askFor(orders)), 422, code);
 });
 
 test('nobody becomes the master of a target', async () => {
   await usher.database.owner.query('UPDATE target SET master_user = $1 WHERE id = $2', ['Zoe', billing.targetId]);
   const zoe = someone(usher, ['engineers'], {}, 'zoe');
   await zoe.get('/v1/targets');
-  for (const path of ['/v1/requests', '/v1/requests/preview']) await refuses(() => zoe.post(path, askFor(billing)), 422, 'reserved_login_name');
+  for (const path of ['/v1/requests', '/v1/requests/preview'])
+    await refuses(() => zoe.post(path, askFor(billing)), 422, 'reserved_login_name');
   expect((await zoe.post('/v1/requests/preview', askFor(orders))).body).toMatchObject({ plan: { login: 'zoe' } });
 });
 
 describe('a target that cannot be had', () => {
-  const profileOf = (id: string): Promise<Answer> => dave.post(`/v1/targets/${id}/profiles`, usher.standIn.targets.orders.registration.profiles[0]);
+  const profileOf = (id: string): Promise<Answer> =>
+    dave.post(`/v1/targets/${id}/profiles`, usher.standIn.targets.orders.registration.profiles[0]);
   const writer = (): { port: number } => ({ port: usher.standIn.targets.orders.endpoints[0]?.port ?? 0 });
-  const registered = async (more: Record<string, unknown>): Promise<string> => (await dave.post<{ id: string }>('/v1/targets', unlike(more))).body.id;
+  const registered = async (more: Record<string, unknown>): Promise<string> =>
+    (await dave.post<{ id: string }>('/v1/targets', unlike(more))).body.id;
 
   test('down: unreachable, and as before when it is back', async () => {
     const { rds } = usher.standIn.targets.billing;
@@ -195,15 +250,29 @@ describe('a target that cannot be had', () => {
   });
 
   test.each([
-    ['of another authority', () => ({ region: elsewhere, endpoints: [endpoint({ connectHost: 'localhost', ...writer() })] })],
-    ['of another name', () => ({ resourceId: 'cluster-OTHERNAME', name: 'othername', endpoints: [endpoint({ connectHost: '127.0.0.1', ...writer() })] })],
+    [
+      'of another authority',
+      () => ({ region: elsewhere, endpoints: [endpoint({ connectHost: 'localhost', ...writer() })] }),
+    ],
+    [
+      'of another name',
+      () => ({
+        resourceId: 'cluster-OTHERNAME',
+        name: 'othername',
+        endpoints: [endpoint({ connectHost: '127.0.0.1', ...writer() })],
+      }),
+    ],
   ])('%s: untrusted', async (_, more) => {
     const id = await registered(more());
     await refuses(() => profileOf(id), 503, 'target_untrusted');
   });
 
   test('without a name: unreachable', async () => {
-    const id = await registered({ resourceId: 'cluster-NONAME', name: 'noname', endpoints: [endpoint({ connectHost: 'db.invalid' })] });
+    const id = await registered({
+      resourceId: 'cluster-NONAME',
+      name: 'noname',
+      endpoints: [endpoint({ connectHost: 'db.invalid' })],
+    });
     await refuses(() => profileOf(id), 503, 'target_unreachable');
   });
 });

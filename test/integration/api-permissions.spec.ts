@@ -22,10 +22,15 @@ beforeAll(async () => {
   const { body: document } = await usher.withToken(undefined).get<{ paths: Record<string, object> }>('/openapi.json');
   routes = Object.entries(document.paths).flatMap(([path, item]) =>
     // what {id} is the id of
-    Object.keys(item).map((method) => `${method.toUpperCase()} ${path.replace(/(request|grant)s\/{id}/, '$1s/{$1Id}')}`),
+    Object.keys(item).map(
+      (method) => `${method.toUpperCase()} ${path.replace(/(request|grant)s\/{id}/, '$1s/{$1Id}')}`,
+    ),
   );
-  const types = '{ queryType { fields { name } } mutationType { fields { name } } subscriptionType { fields { name } } }';
-  const { data } = await usher.withToken(undefined).graphql<{ __schema: Record<string, { fields: { name: string }[] } | null> }>(`{ __schema ${types} }`);
+  const types =
+    '{ queryType { fields { name } } mutationType { fields { name } } subscriptionType { fields { name } } }';
+  const { data } = await usher
+    .withToken(undefined)
+    .graphql<{ __schema: Record<string, { fields: { name: string }[] } | null> }>(`{ __schema ${types} }`);
   operations = Object.values(data?.__schema ?? {}).flatMap((type) => type?.fields.map(({ name }) => name) ?? []);
   const { oidc } = usher.standIn;
   callers['nobody'] = usher.withToken(undefined);
@@ -71,11 +76,24 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
 const anonymous = ['GET /health/live', 'GET /health/ready'];
 
 /** GraphQL: the same permissions under the names of the operations, with what follows the name in the document. */
-const twins: Record<string, { of: keyof typeof rest; call: string; mutation?: true; body?: () => object; type?: string }> = {
-  createTarget: { of: 'POST /v1/targets', call: '(input: $input) { id }', mutation: true, body: () => ({ ...newTarget(), kind: 'aurora_cluster' }), type: 'CreateTarget!' },
+const twins: Record<
+  string,
+  { of: keyof typeof rest; call: string; mutation?: true; body?: () => object; type?: string }
+> = {
+  createTarget: {
+    of: 'POST /v1/targets',
+    call: '(input: $input) { id }',
+    mutation: true,
+    body: () => ({ ...newTarget(), kind: 'aurora_cluster' }),
+    type: 'CreateTarget!',
+  },
   targets: { of: 'GET /v1/targets', call: '{ items { id } }' },
   target: { of: 'GET /v1/targets/{id}', call: '(id: "{id}") { id }' },
-  updateTarget: { of: 'PATCH /v1/targets/{id}', call: '(id: "{id}", input: { engineVersion: "17.11" }) { id }', mutation: true },
+  updateTarget: {
+    of: 'PATCH /v1/targets/{id}',
+    call: '(id: "{id}", input: { engineVersion: "17.11" }) { id }',
+    mutation: true,
+  },
   deleteTarget: { of: 'DELETE /v1/targets/{id}', call: '(id: "{id}") { id }', mutation: true },
   createProfile: {
     of: 'POST /v1/targets/{id}/profiles',
@@ -90,9 +108,24 @@ const twins: Record<string, { of: keyof typeof rest; call: string; mutation?: tr
     call: '(targetId: "{id}", id: "{profileId}", input: { approvalsNeeded: 2 }) { id }',
     mutation: true,
   },
-  deleteProfile: { of: 'DELETE /v1/targets/{id}/profiles/{profileId}', call: '(targetId: "{id}", id: "{profileId}") { id }', mutation: true },
-  previewRequest: { of: 'POST /v1/requests/preview', call: '(input: $input) { decision { allowed } }', body: () => askFor(target), type: 'CreateRequest!' },
-  createRequest: { of: 'POST /v1/requests', call: '(input: $input) { id }', mutation: true, body: () => askFor(target), type: 'CreateRequest!' },
+  deleteProfile: {
+    of: 'DELETE /v1/targets/{id}/profiles/{profileId}',
+    call: '(targetId: "{id}", id: "{profileId}") { id }',
+    mutation: true,
+  },
+  previewRequest: {
+    of: 'POST /v1/requests/preview',
+    call: '(input: $input) { decision { allowed } }',
+    body: () => askFor(target),
+    type: 'CreateRequest!',
+  },
+  createRequest: {
+    of: 'POST /v1/requests',
+    call: '(input: $input) { id }',
+    mutation: true,
+    body: () => askFor(target),
+    type: 'CreateRequest!',
+  },
   requests: { of: 'GET /v1/requests', call: '{ items { id } }' },
   request: { of: 'GET /v1/requests/{requestId}', call: '(id: "{requestId}") { id }' },
   approveRequest: { of: 'POST /v1/requests/{requestId}/approve', call: '(id: "{requestId}") { id }', mutation: true },
@@ -120,11 +153,14 @@ function newTarget(): Record<string, unknown> {
 /** What the path names: something of its own for a call that changes it, for others still need what is shared. */
 async function fresh(of: string): Promise<Record<string, string>> {
   const shared = { id: target.targetId, profileId: target.profiles['reporting-read'] ?? '', region: 'eu-west-1' };
-  if (of.includes('/requests/{requestId}')) return { ...shared, requestId: (await ask(someone(usher, ['engineers']), target)).id };
-  if (of.includes('/grants/{grantId}')) return { ...shared, grantId: (await open(usher, someone(usher, ['engineers']), target)).grantId };
+  if (of.includes('/requests/{requestId}'))
+    return { ...shared, requestId: (await ask(someone(usher, ['engineers']), target)).id };
+  if (of.includes('/grants/{grantId}'))
+    return { ...shared, grantId: (await open(usher, someone(usher, ['engineers']), target)).grantId };
   if (!/^(DELETE|PATCH|POST).*\/v1\/targets\/{id}/.test(of)) return shared;
   const dave = callers['dave'] as Client;
-  if (!of.includes('/profiles')) return { ...shared, id: (await dave.post<{ id: string }>('/v1/targets', newTarget())).body.id };
+  if (!of.includes('/profiles'))
+    return { ...shared, id: (await dave.post<{ id: string }>('/v1/targets', newTarget())).body.id };
   const path = `/v1/targets/${spareId}/profiles`;
   const { body: left } = await dave.get<{ id: string }[]>(path);
   for (const { id } of left) await dave.delete(`${path}/${id}`);
@@ -138,7 +174,11 @@ const expectedOf = (row: Row): Record<Caller, number> => {
   const [alice, bob, carol, dave] = row;
   return { nobody: 401, expired: 401, foreignAudience: 401, alice, bob, carol, dave };
 };
-const codes: Partial<Record<Caller, string>> = { nobody: 'token_missing', expired: 'token_expired', foreignAudience: 'token_invalid' };
+const codes: Partial<Record<Caller, string>> = {
+  nobody: 'token_missing',
+  expired: 'token_expired',
+  foreignAudience: 'token_invalid',
+};
 
 test('every route and every operation has a row, and every handler an action', () => {
   expect([...Object.keys(rest), ...anonymous].sort()).toEqual([...routes].sort());
@@ -159,10 +199,18 @@ describe.each(Object.entries(rest))('%s', (route, { row, body }) => {
     for (const name of names) {
       const client = callers[name] as Client;
       const filled = fill(path);
-      const how = { GET: () => client.get(filled), DELETE: () => client.delete(filled), PATCH: () => client.patch(filled, body?.()) };
+      const how = {
+        GET: () => client.get(filled),
+        DELETE: () => client.delete(filled),
+        PATCH: () => client.patch(filled, body?.()),
+      };
       const answer = await (method in how ? how[method as keyof typeof how]() : client.post(filled, body?.()));
       answers[name] = answer.status;
-      if (codes[name] !== undefined) expect([answer.body['code'], answer.headers.get('www-authenticate')]).toEqual([codes[name], 'Bearer realm="usher"']);
+      if (codes[name] !== undefined)
+        expect([answer.body['code'], answer.headers.get('www-authenticate')]).toEqual([
+          codes[name],
+          'Bearer realm="usher"',
+        ]);
     }
     expect(answers).toEqual(expectedOf(row));
   });

@@ -38,14 +38,39 @@ const flipped = (text: string): string => (text.startsWith('A') ? 'B' : 'A') + t
 
 const bad: readonly (readonly [name: string, token: () => string | Promise<string>, code: string, says: RegExp])[] = [
   ['expired', () => forged(usher, { expiresIn: -31 }), 'token_expired', /expired/],
-  ['of a foreign issuer', () => forged(usher, { issuer: 'https://elsewhere.example' }), 'token_invalid', /not issued by/],
-  ['of the issuer with a slash', () => forged(usher, { issuer: `${usher.standIn.oidc.issuer}/` }), 'token_invalid', /not issued by/],
+  [
+    'of a foreign issuer',
+    () => forged(usher, { issuer: 'https://elsewhere.example' }),
+    'token_invalid',
+    /not issued by/,
+  ],
+  [
+    'of the issuer with a slash',
+    () => forged(usher, { issuer: `${usher.standIn.oidc.issuer}/` }),
+    'token_invalid',
+    /not issued by/,
+  ],
   ['for another audience', () => forged(usher, { audience: 'another-service' }), 'token_invalid', /audience/],
   ['signed with a foreign key', () => forged(usher, {}, { key: foreignKey }), 'token_invalid', /wrong signature/],
-  ['with an unknown key id', () => forged(usher, {}, { key: foreignKey, header: { kid: 'mine' } }), 'token_invalid', /key of the provider/],
-  ['that brings its own key', () => forged(usher, {}, { key: foreignKey, header: { jwk: publicOf(foreignKey) } }), 'token_invalid', /wrong signature/],
+  [
+    'with an unknown key id',
+    () => forged(usher, {}, { key: foreignKey, header: { kid: 'mine' } }),
+    'token_invalid',
+    /key of the provider/,
+  ],
+  [
+    'that brings its own key',
+    () => forged(usher, {}, { key: foreignKey, header: { jwk: publicOf(foreignKey) } }),
+    'token_invalid',
+    /wrong signature/,
+  ],
   ['with alg none', () => forged(usher, {}, { alg: 'none' }), 'token_invalid', /not signed with one of/],
-  ['with alg NONE', () => forged(usher, {}, { alg: 'none', header: { alg: 'NONE' } }), 'token_invalid', /not signed with one of/],
+  [
+    'with alg NONE',
+    () => forged(usher, {}, { alg: 'none', header: { alg: 'NONE' } }),
+    'token_invalid',
+    /not signed with one of/,
+  ],
   ['HS256 with the public key', () => forged(usher, {}, { alg: 'HS256' }), 'token_invalid', /not signed with one of/],
   ['whose signature was taken off', () => altered(2, () => ''), 'token_invalid', /signature|malformed|signed JWT/],
   ['with an altered signature', () => altered(2, flipped), 'token_invalid', /wrong signature/],
@@ -53,7 +78,12 @@ const bad: readonly (readonly [name: string, token: () => string | Promise<strin
   ['with an altered header', () => altered(0, flipped), 'token_invalid', /signed JWT|malformed/],
   ['that is oversized', () => forged(usher, { claims: { padding: 'p'.repeat(14_000) } }), 'token_invalid', /longer/],
   ['that is no JWT', () => 'opaque-and-of-nobody', 'token_invalid', /not a signed JWT/],
-  ['of another kind', () => forged(usher, {}, { header: { typ: 'logout+jwt' } }), 'token_invalid', /not an access token/],
+  [
+    'of another kind',
+    () => forged(usher, {}, { header: { typ: 'logout+jwt' } }),
+    'token_invalid',
+    /not an access token/,
+  ],
   ['that nobody is named in', () => forged(usher, { claims: { sub: undefined } }), 'token_invalid', /sub/],
   ['that never ends', () => forged(usher, { claims: { exp: undefined } }), 'token_invalid', /exp/],
   ['not valid yet', () => forged(usher, { claims: { nbf: now() + 3600 } }), 'token_invalid', /not valid yet/],
@@ -72,8 +102,15 @@ describe.each(bad)('an access token %s', (_, make, code, says) => {
     const token = await make();
     const before = await rowCounts(usher);
     const client = usher.withToken(token);
-    const [rest, graphql] = [await client.get('/v1/targets'), await client.graphql('{ targets { items { id } } }')] as const;
-    expect([rest.status, rest.body['code'], rest.headers.get('www-authenticate')]).toEqual([401, code, 'Bearer realm="usher"']);
+    const [rest, graphql] = [
+      await client.get('/v1/targets'),
+      await client.graphql('{ targets { items { id } } }'),
+    ] as const;
+    expect([rest.status, rest.body['code'], rest.headers.get('www-authenticate')]).toEqual([
+      401,
+      code,
+      'Bearer realm="usher"',
+    ]);
     expect(rest.body['detail']).toMatch(says);
     expect(rest.body['advice']).toBeTruthy();
     expect(graphql.errors?.[0]?.extensions).toMatchObject({ code, status: 401 });
@@ -121,6 +158,11 @@ test('a person who was locked may do nothing from then on', async () => {
   usher.clock.move(2_000); // a row is taken as read for a second
   for (const path of ['/v1/audit/events', '/v1/targets', '/v1/grants', '/v1/trust/bundles', '/metrics']) {
     const { status, body } = await carol.get(path);
-    expect([path, status, body['code'], body['advice']]).toEqual([path, 403, 'policy_denied', expect.stringContaining('unlock')]);
+    expect([path, status, body['code'], body['advice']]).toEqual([
+      path,
+      403,
+      'policy_denied',
+      expect.stringContaining('unlock'),
+    ]);
   }
 });

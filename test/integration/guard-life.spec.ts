@@ -127,7 +127,9 @@ describe.each([15, 17] as const)('the guard on PostgreSQL %i', (major) => {
 
   test('an opening that was still on its way when its grant was closed comes too late', async () => {
     const late = lease('nobody_late', 'grant-late-1', { endsAt: inMinutes(20) });
-    expect(await guard.close({ login: late.login, grantId: late.grantId, why: 'revoked' })).toMatchObject({ known: false });
+    expect(await guard.close({ login: late.login, grantId: late.grantId, why: 'revoked' })).toMatchObject({
+      known: false,
+    });
     await expect(guard.open(late)).rejects.toMatchObject({ code: 'target_refused', message: /closed/ });
     expect(await guard.inspect(['nobody_late'])).toEqual([]);
     expect(await guard.close({ login: late.login, grantId: late.grantId, why: 'again' })).toMatchObject({ live: 0 });

@@ -11,14 +11,29 @@ let made = 0;
 export const newName = (prefix = 'person'): string => `${prefix}${process.pid}n${++made}`;
 
 /** Claims of a made-up person with a login role of their own. */
-export function claimsOf(usher: Usher, name: string, groups: readonly string[], more: Record<string, unknown> = {}): Record<string, unknown> {
-  const own = { sub: `sub-${name}`, preferred_username: name, email: `${name}@example.com`, groups, aws_principal: undefined };
+export function claimsOf(
+  usher: Usher,
+  name: string,
+  groups: readonly string[],
+  more: Record<string, unknown> = {},
+): Record<string, unknown> {
+  const own = {
+    sub: `sub-${name}`,
+    preferred_username: name,
+    email: `${name}@example.com`,
+    groups,
+    aws_principal: undefined,
+  };
   return usher.standIn.oidc.claimsOf('alice', { expiresIn: LONG_SECONDS, claims: { ...own, ...more } });
 }
 
 /** Somebody who was made up for this test; `more` are further claims. */
-export const someone = (usher: Usher, groups: readonly string[], more: Record<string, unknown> = {}, name = newName()): Client =>
-  usher.withToken(usher.standIn.oidc.signWith(claimsOf(usher, name, groups, more)));
+export const someone = (
+  usher: Usher,
+  groups: readonly string[],
+  more: Record<string, unknown> = {},
+  name = newName(),
+): Client => usher.withToken(usher.standIn.oidc.signWith(claimsOf(usher, name, groups, more)));
 
 /** One of the four with a token that outlives moved clocks. */
 export const known = async (usher: Usher, name: string, overrides: TokenOverrides = {}): Promise<Client> =>
@@ -47,7 +62,10 @@ export async function register(
   if (created.status !== 201) throw new Error(`the target was refused: ${JSON.stringify(created.body)}`);
   const profiles: Record<string, string> = {};
   for (const one of registration.profiles) {
-    const { status, body } = await admin.post<{ id: string }>(`/v1/targets/${created.body.id}/profiles`, { ...one, ...profile });
+    const { status, body } = await admin.post<{ id: string }>(`/v1/targets/${created.body.id}/profiles`, {
+      ...one,
+      ...profile,
+    });
     if (status !== 201) throw new Error(`the profile was refused: ${JSON.stringify(body)}`);
     profiles[one.name] = body.id;
   }
@@ -63,7 +81,10 @@ export interface Asked {
 }
 
 /** The body of a request that a made-up engineer may make. */
-export const askFor = ({ targetId, profiles }: Registered, more: Record<string, unknown> = {}): Record<string, unknown> => ({
+export const askFor = (
+  { targetId, profiles }: Registered,
+  more: Record<string, unknown> = {},
+): Record<string, unknown> => ({
   targetId,
   profileId: profiles['reporting-read'] ?? profiles['invoices-read'],
   durationMinutes: 30,
@@ -78,7 +99,12 @@ export async function ask(client: Client, target: Registered, more: Record<strin
 }
 
 /** Asks, lets bob agree, and reconciles: an active grant without any job. */
-export async function open(usher: Usher, client: Client, target: Registered, more: Record<string, unknown> = {}): Promise<Asked & { grantId: string }> {
+export async function open(
+  usher: Usher,
+  client: Client,
+  target: Registered,
+  more: Record<string, unknown> = {},
+): Promise<Asked & { grantId: string }> {
   const asked = await ask(client, target, more);
   const bob = await known(usher, 'bob');
   const { body } = await bob.post<Asked>(`/v1/requests/${asked.id}/approve`, {});
@@ -87,7 +113,16 @@ export async function open(usher: Usher, client: Client, target: Registered, mor
   return { ...body, grantId: body.grantId };
 }
 
-const counted = ['target', 'endpoint', 'profile', 'request', 'vote', 'access_grant', 'login_name', 'idempotent_answer'] as const;
+const counted = [
+  'target',
+  'endpoint',
+  'profile',
+  'request',
+  'vote',
+  'access_grant',
+  'login_name',
+  'idempotent_answer',
+] as const;
 
 /** How many rows there are of everything that a call could change, read past the application. */
 export async function rowCounts(usher: Usher): Promise<Record<string, number>> {

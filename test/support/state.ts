@@ -28,7 +28,8 @@ async function start(): Promise<StateServer> {
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '400' },
     ephemeral: true,
   });
-  const urlOf = (database: string): string => `postgresql://owner:${password}@${postgres.host}:${postgres.port}/${database}`;
+  const urlOf = (database: string): string =>
+    `postgresql://owner:${password}@${postgres.host}:${postgres.port}/${database}`;
   const admin = new pg.Pool({ connectionString: urlOf('postgres'), max: 1 });
   admin.on('error', () => undefined);
   await admin.query('CREATE DATABASE template_usher');

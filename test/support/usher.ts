@@ -61,7 +61,12 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
   const outside = await standIn();
   for (const [name, value] of Object.entries(outside.env)) if (name.startsWith('AWS_')) process.env[name] = value; // the SDK's own chain reads them
   const database = options.database ?? (await freshDatabase());
-  const env = { ...outside.env, USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'silent', USHER_SAMPLE_SECONDS: '0', ...options.env };
+  const env = {
+    ...outside.env,
+    USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'silent',
+    USHER_SAMPLE_SECONDS: '0',
+    ...options.env,
+  };
   const settings = { ...readSettings(env), ...options.settings };
   const clock = options.clock ?? new MovedClock();
   const app = await createApp({ settings, databaseUrl: database.url, clock });
@@ -88,7 +93,12 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
 }
 
 export function clientOf(url: string, token: string | undefined): Client {
-  const call = async <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer<T>> => {
+  const call = async <T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer<T>> => {
     const response = await fetch(`${url}${path}`, {
       method,
       headers: {
@@ -100,13 +110,18 @@ export function clientOf(url: string, token: string | undefined): Client {
     });
     const text = await response.text();
     const json = response.headers.get('content-type')?.includes('json') ?? false;
-    return { status: response.status, headers: response.headers, body: (json && text !== '' ? JSON.parse(text) : { text }) as T };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (json && text !== '' ? JSON.parse(text) : { text }) as T,
+    };
   };
   return {
     get: (path) => call('GET', path),
     post: (path, body, headers) => call('POST', path, body, headers),
     patch: (path, body, headers) => call('PATCH', path, body, headers),
     delete: (path) => call('DELETE', path),
-    graphql: async (query, variables, headers) => (await call<never>('POST', '/graphql', { query, variables }, headers)).body,
+    graphql: async (query, variables, headers) =>
+      (await call<never>('POST', '/graphql', { query, variables }, headers)).body,
   };
 }

@@ -56,6 +56,8 @@ export function serveGraphiql(server: FastifyInstance): void {
     server.get(`/graphiql/${name}`, (_request, reply) => reply.type(`${type}; charset=utf-8`).send(text));
   for (const [name, { from, file, type }] of Object.entries(files)) {
     const path = join(dirname(require.resolve(`${from}/package.json`)), file); // not among the package's exports
-    server.get(`/graphiql/${name}`, (_request, reply) => reply.type(`${type}; charset=utf-8`).send(createReadStream(path)));
+    server.get(`/graphiql/${name}`, (_request, reply) =>
+      reply.type(`${type}; charset=utf-8`).send(createReadStream(path)),
+    );
   }
 }

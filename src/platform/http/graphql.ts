@@ -49,7 +49,13 @@ function withCode(error: GraphQLError): GraphQLError {
   }
   const correlationId = currentCall()?.correlationId ?? 'none';
   const advice = 'Compare the document with the schema: introspection gives it, and /graphiql shows it.';
-  const extensions = { code: 'invalid_input', title: 'The document cannot be used', status: 400, advice, correlationId };
+  const extensions = {
+    code: 'invalid_input',
+    title: 'The document cannot be used',
+    status: 400,
+    advice,
+    correlationId,
+  };
   return new GraphQLError(error.message, { ...place, extensions });
 }
 

@@ -4,10 +4,10 @@ import { Reflector } from '@nestjs/core';
 import { GqlExecutionContext } from '@nestjs/graphql';
 import type { FastifyRequest } from 'fastify';
 import type { GraphQLResolveInfo } from 'graphql';
-import { catchError, defer, from, lastValueFrom, type Observable } from 'rxjs';
+import { defer, from, lastValueFrom, type Observable } from 'rxjs';
 import { currentCall, type Call } from '../call.js';
 import { DomainError } from '../errors.js';
-import { AlreadyAnswered, Database } from '../state/database.js';
+import { Database, isKeptDate } from '../state/database.js';
 
 const NOT_REPLAYED = 'usher:not-replayed';
 /** The answer of this mutation is a secret and is never kept: the same key and body do it anew. */
@@ -44,7 +44,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return defer(() => from(this.run(call, { actorId, ...mutation }, notReplayed, next)));
   }
 
-  private async run(call: Call, mutation: Mutation & { actorId: string }, notReplayed: boolean, next: CallHandler): Promise<unknown> {
+  private async run(
+    call: Call,
+    mutation: Mutation & { actorId: string },
+    notReplayed: boolean,
+    next: CallHandler,
+  ): Promise<unknown> {
     const kept = await this.kept(mutation);
     if (kept && !notReplayed) return revive(kept.answer);
     if (notReplayed) {
@@ -56,11 +61,15 @@ export class IdempotencyInterceptor implements NestInterceptor {
     }
     // A GraphQL document may hold several mutations: each has its own, so it is set for this one and taken back.
     call.idempotent = mutation;
-    const answer = next.handle().pipe(
-      catchError((error: unknown) =>
-        error instanceof AlreadyAnswered ? from(this.kept(mutation).then((other) => revive(other?.answer))) : throwing(error),
-      ),
-    );
+    const answer = next
+      .handle()
+      .pipe(
+        catchError((error: unknown) =>
+          error instanceof AlreadyAnswered
+            ? from(this.kept(mutation).then((other) => revive(other?.answer)))
+            : throwing(error),
+        ),
+      );
     try {
       return await lastValueFrom(answer);
     } finally {
@@ -75,14 +84,15 @@ export class IdempotencyInterceptor implements NestInterceptor {
       select: { fingerprint: true, answer: true },
     });
     if (row && row.fingerprint !== mutation.fingerprint)
-      throw new DomainError('conflict', 'idempotency_mismatch', 'This Idempotency-Key was used with another call.', 'Use a new key for a new call.');
+      throw new DomainError(
+        'conflict',
+        'idempotency_mismatch',
+        'This Idempotency-Key was used with another call.',
+        'Use a new key for a new call.',
+      );
     return row;
   }
 }
-
-const throwing = (error: unknown): Observable<never> => {
-  throw error;
-};
 
 function mutationOf(context: ExecutionContext): Mutation | undefined {
   if (context.getType<string>() === 'graphql') {
@@ -102,16 +112,17 @@ function keyOf(request: FastifyRequest | undefined): string | undefined {
   const header = request?.headers['idempotency-key'];
   if (header === undefined) return undefined;
   if (typeof header !== 'string' || !KEY_FORM.test(header))
-    throw new DomainError('invalid', 'invalid_input', 'Idempotency-Key must be 1 to 128 visible ASCII characters.', 'A random UUID is a good key.');
+    throw new DomainError(
+      'invalid',
+      'invalid_input',
+      'Idempotency-Key must be 1 to 128 visible ASCII characters.',
+      'A random UUID is a good key.',
+    );
   return header;
 }
 
 const digest = (what: string, body: unknown): string =>
-  createHash('sha256')
-    .update(what)
-    .update('\0')
-    .update(canonical(body))
-    .digest('hex');
+  createHash('sha256').update(what).update('\0').update(canonical(body)).digest('hex');
 
 /** JSON with sorted keys: the same content in another order is the same call. */
 const canonical = (value: unknown): string =>
@@ -121,7 +132,6 @@ const canonical = (value: unknown): string =>
       : inner,
   ) ?? '';
 
-const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-/** GraphQL's DateTime wants a Date again. A text of that very form prints the same either way. */
+/** GraphQL's DateTime wants a Date again, and only what was one: a reason may look like an instant. */
 const revive = (answer: unknown): unknown =>
-  JSON.parse(JSON.stringify(answer ?? null), (_key, value: unknown) => (typeof value === 'string' && INSTANT.test(value) ? new Date(value) : value));
+  JSON.parse(String(answer), (_key, value: unknown) => (isKeptDate(value) ? new Date(value.$date) : value));

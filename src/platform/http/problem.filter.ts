@@ -23,7 +23,8 @@ export class ProblemFilter implements ExceptionFilter {
   async catch(thrown: unknown, host: ArgumentsHost): Promise<GraphQLError | undefined> {
     const error = toDomainError(thrown);
     const problem = toProblem(error);
-    if (error.kind === 'unavailable') this.log.error({ err: thrown, code: error.code, correlationId: problem.correlationId }, error.message);
+    if (error.kind === 'unavailable')
+      this.log.error({ err: thrown, code: error.code, correlationId: problem.correlationId }, error.message);
     if (currentCall()?.action !== undefined || error.kind === 'unauthenticated') await this.record.refused(error);
     if (host.getType<string>() === 'graphql') {
       const { detail, ...extensions } = problem;
@@ -32,7 +33,11 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', 'Bearer realm="usher"');
     if (error.retryAfterSeconds !== undefined) void reply.header('Retry-After', String(error.retryAfterSeconds));
-    await reply.status(problem.status).type('application/problem+json').header('Cache-Control', 'no-store').send(JSON.stringify(problem));
+    await reply
+      .status(problem.status)
+      .type('application/problem+json')
+      .header('Cache-Control', 'no-store')
+      .send(JSON.stringify(problem));
     return undefined;
   }
 }

@@ -35,17 +35,34 @@ const statusByCode: Partial<Record<ErrorCode, number>> = {
 /** Any error as the refusal it means. What is not a DomainError says nothing of itself to the caller: the log has it. */
 export function toDomainError(error: unknown): DomainError {
   if (error instanceof DomainError) return error;
-  const status = error instanceof HttpException ? error.getStatus() : (error as { statusCode?: unknown } | null)?.statusCode;
+  const status =
+    error instanceof HttpException ? error.getStatus() : (error as { statusCode?: unknown } | null)?.statusCode;
   switch (status) {
     case 404:
-      return new DomainError('not_found', 'route_not_found', 'There is no such route.', 'The routes are listed at /docs.');
+      return new DomainError(
+        'not_found',
+        'route_not_found',
+        'There is no such route.',
+        'The routes are listed at /docs.',
+      );
     case 413:
       return new DomainError('quota', 'payload_too_large', 'The body is too large.', 'A body may have 64 KiB.');
     case 400:
     case 415:
-      return new DomainError('invalid', 'invalid_input', 'The body could not be read.', 'Send JSON with Content-Type: application/json.');
+      return new DomainError(
+        'invalid',
+        'invalid_input',
+        'The body could not be read.',
+        'Send JSON with Content-Type: application/json.',
+      );
     default:
-      return new DomainError('unavailable', 'internal', 'Usher failed to do this.', 'Try again; if it stays, give the correlation id to whoever runs Usher.', { cause: error });
+      return new DomainError(
+        'unavailable',
+        'internal',
+        'Usher failed to do this.',
+        'Try again; if it stays, give the correlation id to whoever runs Usher.',
+        { cause: error },
+      );
   }
 }
 

@@ -26,7 +26,12 @@ export const fastifyAdapter = (): FastifyAdapter =>
     http: { maxHeaderSize: HEADER_LIMIT },
     // an address that cannot be read, or is too long, leads nowhere
     frameworkErrors: (_error: unknown, request: FastifyRequest, reply: FastifyReply) => {
-      const unread = new DomainError('not_found', 'route_not_found', 'There is no such route.', 'The routes are listed at /docs.');
+      const unread = new DomainError(
+        'not_found',
+        'route_not_found',
+        'There is no such route.',
+        'The routes are listed at /docs.',
+      );
       runCall({ correlationId: randomUUID(), address: request.ip, subject: {} }, () => answer(unread, reply));
     },
     requestTimeout: 20_000,
@@ -38,17 +43,28 @@ export const fastifyAdapter = (): FastifyAdapter =>
 
 function answer(error: unknown, reply: FastifyReply): void {
   const problem = toProblem(toDomainError(error));
-  void reply.status(problem.status).type('application/problem+json').header('Cache-Control', 'no-store').send(JSON.stringify(problem));
+  void reply
+    .status(problem.status)
+    .type('application/problem+json')
+    .header('Cache-Control', 'no-store')
+    .send(JSON.stringify(problem));
 }
 
 const DEPTH_LIMIT = 16;
 
 /** What is nested deeper than any input of ours would only exhaust the stack of whoever walks through it. */
 const isTooDeep = (value: unknown, left = DEPTH_LIMIT): boolean =>
-  typeof value === 'object' && value !== null && (left === 0 || Object.values(value).some((inner) => isTooDeep(inner, left - 1)));
+  typeof value === 'object' &&
+  value !== null &&
+  (left === 0 || Object.values(value).some((inner) => isTooDeep(inner, left - 1)));
 
 const tooDeep = (): DomainError =>
-  new DomainError('invalid', 'invalid_input', 'The body is nested too deeply.', `Nothing here takes more than ${DEPTH_LIMIT} levels.`);
+  new DomainError(
+    'invalid',
+    'invalid_input',
+    'The body is nested too deeply.',
+    `Nothing here takes more than ${DEPTH_LIMIT} levels.`,
+  );
 
 /** Every call has a name and a context from its first byte; every answer says that it is not to be kept. */
 export async function prepareServer(app: NestFastifyApplication, pages: { graphiql: boolean }): Promise<void> {

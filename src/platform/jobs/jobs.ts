@@ -16,11 +16,19 @@ export async function installJobs(ownerUrl: string): Promise<void> {
   await boss.start();
   try {
     for (const name of queues) {
-      const options = { notify: true, retryLimit: 3, retryBackoff: true, expireInSeconds: 300, deleteAfterSeconds: 3600 };
+      const options = {
+        notify: true,
+        retryLimit: 3,
+        retryBackoff: true,
+        expireInSeconds: 300,
+        deleteAfterSeconds: 3600,
+      };
       if ((await boss.getQueue(name)) === null) await boss.createQueue(name, options);
     }
     await boss.getDb().executeSql(`GRANT USAGE ON SCHEMA ${SCHEMA} TO usher_app`);
-    await boss.getDb().executeSql(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${SCHEMA} TO usher_app`);
+    await boss
+      .getDb()
+      .executeSql(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${SCHEMA} TO usher_app`);
     await boss.getDb().executeSql(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${SCHEMA} TO usher_app`);
     await boss.getDb().executeSql(`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${SCHEMA} TO usher_app`);
   } finally {

@@ -23,7 +23,11 @@ interface Applied {
  * @returns the names applied by this call
  * @throws Error when an applied migration was edited since, or PostgreSQL is older than 14
  */
-export async function migrate(url: string, directory: string, afterwards: () => Promise<void> = async () => {}): Promise<string[]> {
+export async function migrate(
+  url: string,
+  directory: string,
+  afterwards: () => Promise<void> = async () => {},
+): Promise<string[]> {
   const client = new pg.Client({ connectionString: url, application_name: 'usher migrate' });
   await client.connect();
   try {
@@ -79,6 +83,8 @@ async function applyOne(client: pg.Client, name: string, sql: string, checksum: 
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK');
-    throw new Error(`migration ${name} failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`migration ${name} failed: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }

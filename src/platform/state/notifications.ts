@@ -19,7 +19,12 @@ export class Notifications implements OnModuleDestroy {
    * Waits for the next change of one thing, at most so long.
    * @param ready called when a change from now on will be heard
    */
-  async changed(channel: Channel, id: string, milliseconds: number, ready: () => void = () => undefined): Promise<void> {
+  async changed(
+    channel: Channel,
+    id: string,
+    milliseconds: number,
+    ready: () => void = () => undefined,
+  ): Promise<void> {
     const listening = this.listen();
     const signal = AbortSignal.timeout(milliseconds);
     const change = once(this.emitter, `${channel}/${id}`, { signal }).catch(() => undefined);

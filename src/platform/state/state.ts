@@ -20,7 +20,8 @@ export const migrationsDirectory = join(import.meta.dirname, '../../../prisma/mi
 
 /** Opens Usher's state: the PostgreSQL that DATABASE_URL names, else an embedded one; then brings its schema up to date. */
 export async function openState(settings: Pick<Settings, 'databaseUrl' | 'stateDirectory'>): Promise<State> {
-  const state = settings.databaseUrl === undefined ? await embedded(settings.stateDirectory) : external(settings.databaseUrl);
+  const state =
+    settings.databaseUrl === undefined ? await embedded(settings.stateDirectory) : external(settings.databaseUrl);
   try {
     await migrate(state.url, migrationsDirectory, () => installJobs(state.url));
     return state;
@@ -30,7 +31,11 @@ export async function openState(settings: Pick<Settings, 'databaseUrl' | 'stateD
   }
 }
 
-const external = (url: string): State => ({ url, where: 'the PostgreSQL that DATABASE_URL names', stop: async () => undefined });
+const external = (url: string): State => ({
+  url,
+  where: 'the PostgreSQL that DATABASE_URL names',
+  stop: async () => undefined,
+});
 
 async function embedded(directory: string): Promise<State> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -41,7 +46,11 @@ async function embedded(directory: string): Promise<State> {
     superuser: 'usher',
     superuserPassword: password,
   });
-  return { url: urlOf(server, password), where: `an embedded PostgreSQL in ${server.dataDir}`, stop: () => server.stop('fast') };
+  return {
+    url: urlOf(server, password),
+    where: `an embedded PostgreSQL in ${server.dataDir}`,
+    stop: () => server.stop('fast'),
+  };
 }
 
 const urlOf = (server: PostgresServer, password: string): string =>
