@@ -108,7 +108,7 @@ export async function connected(stage: Stage, { grant }: Opened, token: LoginTok
   const writer = await logIn(token);
   const identity = (await writer.query<Record<string, unknown>>(who)).rows;
   assert.equal(identity[0]?.['user'], grant.login);
-  assert.equal(identity[0]?.['tls'], 'TLSv1.3');
+  assert.equal(identity[0]['tls'], 'TLSv1.3');
   report.table(identity);
   const { rows } = await writer.query<Record<string, unknown>>(sales);
   assert.equal(rows.length, 3);
@@ -149,7 +149,10 @@ export async function keptOut({ report }: Stage, token: LoginToken): Promise<voi
 
 export async function ranPsql({ report, directory }: Stage, { grant }: Opened, token: LoginToken): Promise<void> {
   const version = psqlVersion();
-  if (version === undefined) return report.fact('psql', 'is not on this machine (with curl): left out');
+  if (version === undefined) {
+    report.fact('psql', 'is not on this machine (with curl): left out');
+    return;
+  }
   const recipe = token.recipes.find(({ client }) => client === 'psql')?.text ?? '';
   const query = 'select current_user, ssl, version from pg_stat_ssl where pid = pg_backend_pid()';
   const output = await runPsql(recipe, `-At -c "${query}"`, directory);

@@ -24,7 +24,7 @@ type Style = (text: string) => string;
 
 /** @see https://no-color.org */
 function styles(out: WriteStream | NodeJS.WriteStream): Record<keyof typeof codes, Style> {
-  const coloured = out.isTTY === true && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
+  const coloured = out.isTTY && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
   const style =
     ([on, off]: readonly [number, number]): Style =>
     (text) =>
@@ -41,7 +41,9 @@ function styles(out: WriteStream | NodeJS.WriteStream): Record<keyof typeof code
 export function createReport(out: NodeJS.WriteStream): Report {
   const s = styles(out);
   let silent = false;
-  const line = (text = ''): void => void (silent || out.write(`${text}\n`));
+  const line = (text = ''): void => {
+    if (!silent) out.write(`${text}\n`);
+  };
   let passed = 0;
   const indented = (text: string, style: Style = (same) => same): void =>
     text.split('\n').forEach((one) => line(`     ${style(one)}`));

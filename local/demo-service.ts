@@ -93,8 +93,9 @@ export async function startService(directory: string, env: Readonly<Record<strin
 /** Nothing that was meant for other programs: keys, a DATABASE_URL or a profile of the person who looks at the demo. */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const names = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'SystemRoot'];
-  const own = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
-  return { ...Object.fromEntries(own), AWS_CONFIG_FILE: devNull, AWS_SHARED_CREDENTIALS_FILE: devNull };
+  const own: NodeJS.ProcessEnv = {};
+  for (const name of names) if (process.env[name] !== undefined) own[name] = process.env[name];
+  return { ...own, AWS_CONFIG_FILE: devNull, AWS_SHARED_CREDENTIALS_FILE: devNull };
 }
 
 const TAIL_CHARACTERS = 4_000;

@@ -17,16 +17,15 @@ interface Content {
 /** The AWS keys in it are alice's own: with them a script does what she does in attached mode. */
 function content({ stage, targets, tokens }: Content): Record<string, unknown> {
   const { api, standIn } = stage;
-  const people = Object.entries(tokens).map(([name, accessToken]) => [
-    name,
-    { sub: decodeJwt(accessToken).sub, accessToken },
-  ]);
+  const people: Record<string, unknown> = {};
+  for (const [name, accessToken] of Object.entries(tokens))
+    people[name] = { sub: decodeJwt(accessToken).sub, accessToken };
   return {
     api,
     graphql: `${api}/graphql`,
     docs: `${api}/docs`,
     oidc: { issuer: standIn.oidc.issuer },
-    people: Object.fromEntries(people) as Record<string, unknown>,
+    people,
     aws: { endpoint: standIn.aws.url, region: standIn.aws.region, ...standIn.people.alice.awsKeys },
     targets: targets.map(({ id, name, profiles, endpoints, databases }) => ({
       id,

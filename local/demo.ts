@@ -98,6 +98,7 @@ async function removeLeftovers(): Promise<void> {
   const runs = await readdir(join(base, 'demo')).catch((): string[] => []);
   for (const run of runs.filter((name) => /^\d+$/.test(name) && !isAlive(Number(name))))
     await rm(join(base, 'demo', run), { recursive: true, force: true });
+  await rm(join(base, 'demo-failed.log'), { force: true });
   const file = join(base, 'demo.json');
   const text = await readFile(file, 'utf8').catch(() => undefined);
   const caFile = text === undefined ? undefined : /"caFile": "([^"]+)"/.exec(text)?.[1];
