@@ -71,6 +71,7 @@ export default defineConfig(
       '@typescript-eslint/no-unnecessary-condition': 'off',
       '@typescript-eslint/no-deprecated': 'off',
       '@typescript-eslint/restrict-template-expressions': 'off',
+      'no-console': 'off',
       'max-lines': 'off',
     },
   },
