@@ -7,9 +7,10 @@ import { Signer } from '@aws-sdk/rds-signer';
 import fastify from 'fastify';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import pg from 'pg';
+import type * as engine from '../src/policy/engine.ts';
 import { path } from './processes.ts';
 
-const { PolicyEngine } = (await import(path('dist/policy/engine.js'))) as typeof import('../src/policy/engine.js');
+const { PolicyEngine } = (await import(path('dist/policy/engine.js'))) as typeof engine;
 
 const setting = (name: string): string => {
   const value = process.env[name];

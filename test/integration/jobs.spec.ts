@@ -72,9 +72,9 @@ describe('a job', () => {
     const jobs = await engine();
     const person = randomUUID();
     const seen = Promise.withResolvers<number>();
-    await jobs.work<Piece>('reconcile', 2, async () =>
-      seen.resolve(await db.client.person.count({ where: { id: person } })),
-    );
+    await jobs.work<Piece>('reconcile', 2, async () => {
+      seen.resolve(await db.client.person.count({ where: { id: person } }));
+    });
     await db.tx(async (tx) => {
       await jobs.enqueue(tx, 'reconcile', { name: 'reads the change' });
       const [issuer, subject, name] = ['https://idp.example', person, 'Ana'];

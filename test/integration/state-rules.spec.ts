@@ -5,7 +5,7 @@ import { RequestState, Verdict } from '../../src/access/requests.contract.js';
 import { AuditOutcome } from '../../src/audit/audit.contract.js';
 import * as prisma from '../../src/generated/prisma/enums.js';
 import { GrantState, IamMode } from '../../src/grants/grants.contract.js';
-import { environments } from '../../src/policy/policy.contract.js';
+import type { environments } from '../../src/policy/policy.contract.js';
 import { EndpointKind, LoginMethod, TargetEnvironment, TargetKind } from '../../src/targets/targets.contract.js';
 import { freshDatabase, type TestDatabase } from '../support/state.ts';
 
