@@ -90,7 +90,11 @@ describe('a job', () => {
     await enqueue(first, 'left behind');
     await first.onModuleDestroy();
     const ran = Promise.withResolvers<string>();
-    await (await engine()).work<Piece>('reconcile', 2, ({ name }) => Promise.resolve(ran.resolve(name)));
+    await (
+      await engine()
+    ).work<Piece>('reconcile', 2, async ({ name }) => {
+      ran.resolve(name);
+    });
     expect(await ran.promise).toBe('left behind');
   });
 
