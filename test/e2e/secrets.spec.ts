@@ -1,0 +1,223 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import pg from 'pg';
+import { startService, type Service } from '../support/service.ts';
+import { standIn } from '../support/stand-in.ts';
+import { freshDatabase, type TestDatabase } from '../support/state.ts';
+import { clientOf } from '../support/usher.ts';
+import {
+  closed,
+  iamUser,
+  known,
+  logIn,
+  mint,
+  opened,
+  person,
+  requestBody,
+  revoke,
+  setStage,
+  whoAmI,
+  type Person,
+  type Stage,
+} from './stage.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let database: TestDatabase;
+let service: Service;
+let stage: Stage;
+/** By what it is. */
+const secrets = new Map<string, string>();
+/** Every answer but those that are meant to hold a token. */
+const answers: string[] = [];
+
+/** What is found there, for certain: else the search itself would prove nothing. */
+const CANARY = 'a reason that must be found';
+
+beforeAll(async () => {
+  const { aws } = await standIn();
+  const issued = vi.spyOn(aws.iam.credentials, 'createSessionKey');
+  const presented = vi.spyOn(aws, 'verifyToken');
+  database = await freshDatabase();
+  service = await startService({
+    databaseUrl: database.url,
+    env: { USHER_LOG_LEVEL: 'trace', USHER_SAMPLE_SECONDS: '1' },
+  });
+  stage = await setStage(service);
+  await life();
+  await refusals();
+  await service.stop();
+  for (const { type, value } of issued.mock.results) {
+    if (type !== 'return') continue;
+    keep('key of a session', value.secretAccessKey);
+    keep('session token', value.sessionToken);
+  }
+  for (const [token] of presented.mock.calls) keepToken(token); // the broker's own too
+  collect();
+});
+afterAll(async () => {
+  await service?.stop();
+  await database?.drop();
+});
+
+const keep = (what: string, secret: string): void => void secrets.set(`${what} ${secrets.size}`, secret);
+
+/** A token, and what in it is secret by itself. */
+function keepToken(token: string): void {
+  keep('token', token);
+  const query = new URLSearchParams(token.slice(token.indexOf('?')));
+  for (const name of ['X-Amz-Signature', 'X-Amz-Security-Token']) {
+    const value = query.get(name);
+    if (value !== null) keep(name, value);
+  }
+}
+
+async function call(
+  who: Person,
+  method: 'get' | 'post',
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+): Promise<void> {
+  const answer = method === 'get' ? await who.get(path) : await who.post(path, body, headers);
+  answers.push(JSON.stringify([answer.status, answer.body, [...answer.headers]]));
+}
+
+/** The whole life of a grant of each mode. */
+async function life(): Promise<void> {
+  const iam = iamUser(stage, `secrets-${process.pid}`);
+  keep('key of a person', iam.secretAccessKey);
+  const who = person(stage, 'secrets', ['engineers'], { aws_principal: iam.arn });
+  keep('access token', who.token);
+  const own = await opened(stage, who, { target: 'orders', mode: 'attached', reason: CANARY });
+  const grant = await opened(stage, who, { target: 'orders', reason: CANARY });
+  const [one, two] = [await mint(who, grant.id), await mint(who, grant.id)];
+  for (const { token } of [one, two]) keepToken(token);
+  const keyed = { 'idempotency-key': 'the-same-key' };
+  const minted = await who.post<{ token: string }>(`/v1/grants/${grant.id}/tokens`, {}, keyed);
+  keepToken(minted.body.token);
+  const twin = await who.graphql<{ mintToken: { token: string } }>(
+    `mutation { mintToken(grantId: "${grant.id}") { token } }`,
+  );
+  keepToken(twin.data?.mintToken.token ?? '');
+  const session = await logIn(stage, one);
+  for (const path of ['/v1/grants', '/v1/requests', '/v1/targets', '/v1/connections', '/v1/audit/events'])
+    await call(who, 'get', path);
+  await revoke(who, grant.id);
+  await revoke(who, own.id);
+  await closed(who, grant.id);
+  await closed(who, own.id);
+  await session.end();
+  await whoAmI(stage, two).catch(() => undefined);
+  await call(who, 'post', `/v1/grants/${grant.id}/tokens`, {});
+  await call(who, 'post', `/v1/grants/${grant.id}/revoke`);
+}
+
+/** Everything that goes wrong with a secret near it. */
+async function refusals(): Promise<void> {
+  const { oidc, aws, targets } = stage.standIn;
+  const expired = await oidc.tokenFor('alice', { expiresIn: -600 });
+  const foreign = await oidc.tokenFor('alice', { audience: 'another-service' });
+  const unsigned = oidc.signWith(oidc.claimsOf('alice'), { alg: 'none' });
+  for (const token of [expired, foreign, unsigned, 'secret-that-is-no-jwt-at-all']) {
+    keep('refused access token', token);
+    await call({ name: '', token, ...clientOf(service.url, token) }, 'get', '/v1/grants');
+  }
+  const who = person(stage, 'refused', ['engineers']);
+  keep('access token', who.token);
+  const inAPath = 'secret-in-a-path-5f2c';
+  keep('path', inAPath);
+  // an access token in the query is a mistake that must not reach the log
+  await call(who, 'get', `/v1/grants?access_token=${who.token}`);
+  await call(who, 'get', `/v1/grants/00000000-0000-7000-8000-000000000000?key=${inAPath}`);
+  await call(who, 'post', '/v1/requests', { ...requestBody(stage, { target: 'orders' }), password: inAPath });
+  await call(who, 'post', '/graphql', { query: `{ grant(id: "${inAPath}") { id } }` });
+  aws.faults.fail(20, { service: 'sts' });
+  const grant = await opened(stage, who, { target: 'billing', reason: CANARY });
+  await call(who, 'post', `/v1/grants/${grant.id}/tokens`, {});
+  aws.faults.clear();
+  await targets.billing.rds.stop();
+  try {
+    await call(who, 'post', '/v1/requests', requestBody(stage, { target: 'billing' }));
+  } finally {
+    await targets.billing.rds.start();
+  }
+  await revoke(who, grant.id);
+  await closed(who, grant.id);
+  await call(await known(stage, 'carol'), 'get', '/v1/audit/events?limit=200');
+}
+
+/** What Usher was given to keep to itself. */
+function collect(): void {
+  const { env, targets } = stage.standIn;
+  keep('key of the service', env['AWS_SECRET_ACCESS_KEY'] ?? '');
+  keep('master password', targets.orders.master.password);
+  keep('password of the state', new URL(database.url).password);
+}
+
+/** As it is, and as it would stand in a URL or in JSON. */
+const forms = (secret: string): string[] => [
+  ...new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]),
+];
+
+/** What nobody had to tell us of: a JWT, the query of a login token, the password in a URL. */
+const SHAPES: Readonly<Record<string, RegExp>> = {
+  'a JWT': /eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*/,
+  'a login token': /X-Amz-(Signature|Security-Token)(=|%3D)/i,
+  'a password in a URL': /postgres(ql)?:\/\/[^/\s:]+:[^@\s]+@/,
+};
+
+function found(text: string): string[] {
+  const known_ = [...secrets].filter(
+    ([, secret]) => secret.length < 8 || forms(secret).some((form) => text.includes(form)),
+  );
+  const shapes = Object.entries(SHAPES).filter(([, shape]) => shape.test(text));
+  return [...known_, ...shapes].map(([what]) => what);
+}
+
+/** Every column of every table, as text. */
+async function dump(): Promise<string> {
+  const { rows } = await database.owner.query<{ name: string }>(
+    `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
+  );
+  const texts: string[] = [];
+  for (const { name } of rows) {
+    const table = await database.owner.query<{ row: string }>(`SELECT to_jsonb(t)::text AS row FROM ${name} t`);
+    texts.push(...table.rows.map(({ row }) => row));
+  }
+  return texts.join('\n');
+}
+
+describe('no secret is', () => {
+  test('lost to the search itself', async () => {
+    expect(secrets.size).toBeGreaterThan(20);
+    for (const [, secret] of secrets) expect(found(`x ${secret} y`)).not.toEqual([]);
+    expect(found(`${[...secrets.values()].join(' ')} ${database.url}`)).toEqual(
+      expect.arrayContaining(Object.keys(SHAPES)),
+    );
+    expect(await dump()).toContain(CANARY);
+    expect(service.log().length).toBeGreaterThan(1_000);
+    expect(answers.join()).toContain('token_expired');
+    expect(answers.join()).toContain('target_unreachable');
+  });
+
+  test('in the log, at its most talkative', () => {
+    expect(found(service.log())).toEqual([]);
+  });
+
+  test('in any column of the state, the record, the jobs and the kept answers', async () => {
+    expect(found(await dump())).toEqual([]);
+  });
+
+  test('in an answer that is not a token', () => {
+    expect(found(answers.join('\n'))).toEqual([]);
+  });
+
+  test('on the target: not in its catalogue, nor in what it shows of sessions', async () => {
+    const admin = new pg.Client({ ...stage.standIn.targets.orders.rds.admin(), database: 'postgres' });
+    await admin.connect();
+    const activity = await admin.query<{ row: string }>('SELECT to_jsonb(a)::text AS row FROM pg_stat_activity a');
+    const leases = await admin.query<{ row: string }>('SELECT to_jsonb(l)::text AS row FROM usher.lease l');
+    await admin.end();
+    expect(found([...activity.rows, ...leases.rows].map(({ row }) => row).join('\n'))).toEqual([]);
+  });
+});
