@@ -58,6 +58,7 @@ const allowed: Case[] = [
   ['an owner approves', bob, 'approve', request],
   ['a second owner approves', person('ben', 'orders-owners'), 'approve', { ...request, approverIds: ['bob'] }],
   ['an owner denies', bob, 'deny', request],
+  ['an owner denies what was asked of a disabled target', bob, 'deny', { ...request, profile: off }],
   ['an owner denies what he approved', bob, 'deny', { ...request, approverIds: ['bob'] }],
   ['the requester cancels', alice, 'cancel', request],
   ['the holder mints', alice, 'mintToken', grant],
@@ -104,8 +105,10 @@ const refused: [...Case, by?: string][] = [
   ['an engineer sees metrics', alice, 'viewMetrics'],
 ];
 
+const onDisabled = { ...request, profile: off };
 const request0 = { ...request, requesterId: 'bob' };
 const forbidden: [by: string, ...Case][] = [
+  ['disabled-target-opens-nothing', 'an owner agrees to what the target may not give', bob, 'approve', onDisabled],
   ['no-locked', 'a locked engineer asks', locked(alice), 'request', read],
   ['no-locked', 'a locked holder mints', locked(alice), 'mintToken', grant],
   ['no-locked', 'a locked auditor looks', locked(carol), 'viewAudit', 'all'],

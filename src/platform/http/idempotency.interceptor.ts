@@ -61,17 +61,13 @@ export class IdempotencyInterceptor implements NestInterceptor {
     }
     // A GraphQL document may hold several mutations: each has its own, so it is set for this one and taken back.
     call.idempotent = mutation;
-    const answer = next
-      .handle()
-      .pipe(
-        catchError((error: unknown) =>
-          error instanceof AlreadyAnswered
-            ? from(this.kept(mutation).then((other) => revive(other?.answer)))
-            : throwing(error),
-        ),
-      );
     try {
-      return await lastValueFrom(answer);
+      return await lastValueFrom(next.handle());
+    } catch (error) {
+      // the same call at the same moment may have won, and what it changed is then what stood in the way of this one
+      const won = await this.kept(mutation);
+      if (!won) throw error;
+      return revive(won.answer);
     } finally {
       call.idempotent = undefined;
     }

@@ -56,7 +56,13 @@ export class Database implements OnModuleDestroy {
       );
     } catch (error) {
       throw isSerialisation(error)
-        ? new DomainError('conflict', 'concurrent_change', 'Somebody changed the same thing at the same moment.', 'Repeat the call.', { cause: error })
+        ? new DomainError(
+            'conflict',
+            'concurrent_change',
+            'Somebody changed the same thing at the same moment.',
+            'Repeat the call.',
+            { cause: error },
+          )
         : error;
     }
   }
@@ -84,10 +90,29 @@ function poolOf(url: string, max: number, name: string): pg.Pool {
 async function remember(tx: Tx, call: IdempotentCall, answer: unknown): Promise<void> {
   const rows = await tx.$executeRaw`
     INSERT INTO idempotent_answer (actor_id, key, fingerprint, answer, created_at)
-    VALUES (${call.actorId}, ${call.key}, ${call.fingerprint}, ${JSON.stringify(answer ?? null)}::jsonb, clock_timestamp())
+    VALUES (${call.actorId}, ${call.key}, ${call.fingerprint}, to_jsonb(${kept(answer)}::text), clock_timestamp())
     ON CONFLICT DO NOTHING`;
   if (rows === 0) throw new AlreadyAnswered();
 }
+
+/** How a Date stands in a kept answer, so that it is told from a text that looks like one. */
+export interface KeptDate {
+  $date: string;
+}
+
+export const isKeptDate = (value: unknown): value is KeptDate =>
+  typeof value === 'object' &&
+  value !== null &&
+  '$date' in value &&
+  typeof value.$date === 'string' &&
+  Object.keys(value).length === 1;
+
+/** The answer as JSON, kept as one text: jsonb would put its fields in another order. */
+const kept = (answer: unknown): string =>
+  JSON.stringify(answer ?? null, function (this: Record<string, unknown>, name, value: unknown) {
+    const before = this[name]; // what it was before toJSON
+    return before instanceof Date ? { $date: before.toISOString() } : value;
+  });
 
 // P2034: write conflict or deadlock (https://www.prisma.io/docs/orm/reference/error-reference)
 const isSerialisation = (error: unknown): boolean =>
