@@ -13,7 +13,7 @@ export interface Theatre {
   stage: Stage;
   kill(): Promise<void>;
   start(): Promise<void>;
-  until: typeof until;
+  until<T>(what: string, see: () => Promise<T | undefined | false>): Promise<T>;
   /** Nothing is opened, closed or ended on `orders` until `releaseGuard` or `release`. */
   holdGuard(): Promise<void>;
   /** Lets those through who wait for the guard already, and holds it again behind them. */
@@ -64,7 +64,7 @@ export async function openTheatre(): Promise<Theatre> {
     ...service,
     ...target,
     ...stateOf(stage, database.owner),
-    until: (what, look, milliseconds = PATIENCE_MS) => until(what, look, milliseconds),
+    until: (what, see) => until(what, see, PATIENCE_MS),
     release,
     holdRow: async (table, id) => {
       rows.push(
@@ -89,8 +89,9 @@ export async function openTheatre(): Promise<Theatre> {
   };
 }
 
-const look = async (what: string, at: () => Promise<boolean>): Promise<void> =>
-  void (await until(what, at, PATIENCE_MS));
+const look = async (what: string, at: () => Promise<boolean>): Promise<void> => {
+  await until(what, at, PATIENCE_MS);
+};
 
 async function restartable(databaseUrl: string) {
   let running: Service | undefined = await startService({ databaseUrl });
@@ -105,7 +106,9 @@ async function restartable(databaseUrl: string) {
     start: async (): Promise<void> => {
       running ??= await startService({ databaseUrl, env: { USHER_PORT: new URL(url).port } });
     },
-    end: async (): Promise<void> => void (await running?.stop()),
+    end: async (): Promise<void> => {
+      await running?.stop();
+    },
   };
 }
 
