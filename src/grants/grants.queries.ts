@@ -6,14 +6,21 @@ export interface LoginOnTarget {
   login: string;
 }
 
+/** What a reconcile job holds. */
+export interface Reconcile extends LoginOnTarget {
+  /** Only of a retry: the moment it was put off to. */
+  retryAt?: string;
+}
+
 /**
  * Logins with work that is due, found by the partial indexes over what is not over yet: O(due), not O(grants).
- * Finds what a crash, a lost notification or a target that was down left behind.
+ * Finds what a crash, a lost notification or a target that was down left behind; what waits for its retry is left to it.
+ * @param late what should have been tried before this moment
  */
-export const dueLogins = (db: Tx, now: Date): Promise<LoginOnTarget[]> =>
+export const dueLogins = (db: Tx, now: Date, late: Date): Promise<LoginOnTarget[]> =>
   db.$queryRaw<LoginOnTarget[]>`
     SELECT DISTINCT target_id AS "targetId", login FROM access_grant
-     WHERE (state IN ('opening', 'closing'))
+     WHERE (state IN ('opening', 'closing') AND (next_attempt_at IS NULL OR next_attempt_at <= ${late}))
         OR (state = 'scheduled' AND starts_at <= ${now})
         OR (state IN ('scheduled', 'active') AND ends_at <= ${now})
      LIMIT 10000`;

@@ -8,7 +8,7 @@ import type { DomainError } from '../platform/errors.js';
 import { Jobs } from '../platform/jobs/jobs.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { subjectOf, withNeighbours, type GrantRow } from './grant.js';
-import { withLogin, type LoginOnTarget } from './grants.queries.js';
+import { withLogin, type LoginOnTarget, type Reconcile } from './grants.queries.js';
 import { backoff, due } from './lifecycle.js';
 
 /** What a reconcile found after its second look. */
@@ -157,14 +157,22 @@ export class GrantLedger {
     grants: readonly GrantRow[],
     why: (grant: GrantRow) => string,
   ): Promise<void> {
+    const attempts = Math.min(...grants.map((grant) => grant.attempts)) + 1;
+    // by the clock of the machine, as the job engine reads it
+    const nextAttemptAt = new Date(Date.now() + backoff(attempts, Math.random()));
     for (const grant of grants)
       await tx.grant.update({
         where: { id: grant.id },
-        data: { attempts: { increment: 1 }, lastError: why(grant).slice(0, 500) },
+        data: { attempts: { increment: 1 }, lastError: why(grant).slice(0, 500), nextAttemptAt },
       });
-    const attempts = Math.min(...grants.map((grant) => grant.attempts)) + 1;
-    // by the database's own clock, as the job engine reads it
-    await this.jobs.enqueue(tx, 'reconcile', login, new Date(Date.now() + backoff(attempts, Math.random())));
+    await this.jobs.enqueue(tx, 'reconcile', { ...login, retryAt: nextAttemptAt.toISOString() }, nextAttemptAt);
+  }
+
+  /** A retry that another try has overtaken: were it to run and fail, retries would multiply for as long as a target is down. */
+  async isStale({ targetId, login, retryAt }: Reconcile): Promise<boolean> {
+    if (retryAt === undefined) return false;
+    const where = { targetId, login, nextAttemptAt: new Date(retryAt) };
+    return (await this.db.client.grant.count({ where })) === 0;
   }
 
   private line(tx: Tx, actor: Actor, grant: GrantRow, action: AuditAction, more: Partial<AuditEntry>): Promise<void> {

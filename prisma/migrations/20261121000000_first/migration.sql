@@ -163,6 +163,7 @@ CREATE TABLE "access_grant" (
     "closing_since" TIMESTAMPTZ(3),
     "closed_at" TIMESTAMPTZ(3),
     "attempts" INTEGER NOT NULL DEFAULT 0,
+    "next_attempt_at" TIMESTAMPTZ(3),
     "last_error" TEXT,
     "created_at" TIMESTAMPTZ(3) NOT NULL,
 
