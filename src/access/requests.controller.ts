@@ -52,7 +52,7 @@ export class RequestsController {
   @Post(':id/approve')
   @HttpCode(200)
   @Requires('approve')
-  approve(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input: Comment): Promise<AccessRequest> {
+  approve(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input?: Comment): Promise<AccessRequest> {
     return this.requests.approve(actor, id, input?.comment);
   }
 
@@ -60,7 +60,7 @@ export class RequestsController {
   @Post(':id/deny')
   @HttpCode(200)
   @Requires('deny')
-  deny(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input: Comment): Promise<AccessRequest> {
+  deny(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input?: Comment): Promise<AccessRequest> {
     return this.requests.deny(actor, id, input?.comment);
   }
 
