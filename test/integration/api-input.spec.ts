@@ -1,58 +1,24 @@
-import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { ask, askFor, auditLines, known, register, rowCounts, someone, type Registered } from '../support/people.ts';
-import { standIn, wrongCa } from '../support/stand-in.ts';
-import { startUsher, type Answer, type Client, type Usher } from '../support/usher.ts';
+import { ask, askFor, known, register, someone, type Registered } from '../support/people.ts';
+import { refuses } from '../support/refusal.ts';
+import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
 let usher: Usher;
 let orders: Registered;
 let billing: Registered;
 let engineer: Client;
 let dave: Client;
-let bundles: Server;
-/** A region whose CA bundle is that of somebody else. */
-const elsewhere = 'eu-west-2';
 const nowhere = '0190163d-8694-739b-aea5-966c26f8ad91';
 
 beforeAll(async () => {
-  bundles = createServer((_request, response) => response.end(wrongCa));
-  await new Promise<void>((resolve) => bundles.listen(0, '127.0.0.1', resolve));
-  const address = bundles.address();
-  const pem = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/bundle.pem`;
-  const trusted = JSON.parse((await standIn()).env['USHER_TRUST_BUNDLES'] ?? '{}') as object;
-  const env = { USHER_TRUST_BUNDLES: JSON.stringify({ ...trusted, [elsewhere]: { partition: 'aws', pem } }) };
-  usher = await startUsher({ settings: { jobs: false }, env });
+  usher = await startUsher({ settings: { jobs: false } });
   orders = await register(usher, 'orders');
   billing = await register(usher, 'billing', {}, { approvalsNeeded: 1 });
   engineer = someone(usher, ['engineers']);
   dave = await known(usher, 'dave');
   await engineer.get('/v1/targets'); // whoever calls first is written down
 });
-afterAll(async () => {
-  await usher?.close();
-  bundles?.closeAllConnections();
-  bundles?.close();
-});
-
-/** A refusal as the caller sees it, and nothing behind it. */
-async function refuses(call: () => Promise<Answer>, status: number, code: string): Promise<Answer> {
-  const before = await rowCounts(usher);
-  const answer = await call();
-  expect([answer.status, answer.body['code']], JSON.stringify(answer.body).slice(0, 500)).toEqual([status, code]);
-  expect(answer.headers.get('content-type')).toContain('application/problem+json');
-  expect(answer.body).toMatchObject({
-    type: `urn:usher:problem:${code}`,
-    status,
-    detail: expect.any(String),
-    advice: expect.any(String),
-  });
-  const lines = await auditLines(usher, String(answer.body['correlationId']));
-  expect(lines.map(({ action, code: told }) => [action, told])).toEqual(
-    status === 409 || status === 503 ? [['access.refused', code]] : [],
-  );
-  expect(await rowCounts(usher)).toEqual(before);
-  return answer;
-}
+afterAll(() => usher?.close());
 
 type Row = readonly [name: string, body: () => Record<string, unknown>, status: number, code: string];
 const invalid = (name: string, body: Record<string, unknown>): Row => [name, () => body, 400, 'invalid_input'];
@@ -95,7 +61,7 @@ describe.each<Row>([
   invalid('a field of the row', { state: 'approved' }),
 ])('a request with %s', (_, more, status, code) => {
   test.each(['/v1/requests', '/v1/requests/preview'])('POST %s', async (path) => {
-    await refuses(() => engineer.post(path, askFor(orders, more())), status, code);
+    await refuses(usher, () => engineer.post(path, askFor(orders, more())), status, code);
   });
 });
 
@@ -117,14 +83,16 @@ test('null for an optional field is the same as leaving it out', async () => {
     endpoints: null,
     enabled: null,
   };
-  const before = await dave.get<Record<string, unknown>>(`/v1/targets/${orders.targetId}`);
-  const after = await dave.patch<Record<string, unknown>>(`/v1/targets/${orders.targetId}`, changed);
+  const before = await dave.get(`/v1/targets/${orders.targetId}`);
+  const after = await dave.patch(`/v1/targets/${orders.targetId}`, changed);
   expect(after.body).toEqual({ ...before.body, updatedAt: after.body['updatedAt'] });
 });
 
 test('a ticket that is null opens no production', async () => {
   await dave.patch(`/v1/targets/${billing.targetId}`, { environment: 'prod' });
-  onTestFinished(async () => void (await dave.patch(`/v1/targets/${billing.targetId}`, { environment: 'dev' })));
+  onTestFinished(async () => {
+    await dave.patch(`/v1/targets/${billing.targetId}`, { environment: 'dev' });
+  });
   const wish = { ...askFor(billing), ticket: null };
   expect((await engineer.post('/v1/requests', wish)).body).toMatchObject({
     code: 'policy_denied',
@@ -179,7 +147,7 @@ test.each<Row>([
   ['a name that is taken', () => ({ name: 'orders' }), 409, 'name_taken'],
   ['a resource that is registered', () => ({ resourceId: usher.standIn.targets.orders.resourceId }), 409, 'name_taken'],
 ])('a target with %s', async (_, more, status, code) => {
-  const { body } = await refuses(() => dave.post('/v1/targets', unlike(more())), status, code);
+  const { body } = await refuses(usher, () => dave.post('/v1/targets', unlike(more())), status, code);
   expect(JSON.stringify(body)).not.toContain('hunter2');
 });
 
@@ -188,7 +156,7 @@ test.each<Row>([
   invalid('an endpoint that its kind has not', { endpoints: [endpoint({ kind: 'proxy' })] }),
   invalid('another kind', { kind: 'rds-instance' }),
 ])('changing a target to %s', async (_, more, status, code) => {
-  await refuses(() => dave.patch(`/v1/targets/${orders.targetId}`, more()), status, code);
+  await refuses(usher, () => dave.patch(`/v1/targets/${orders.targetId}`, more()), status, code);
 });
 
 test.each<Row>([
@@ -205,74 +173,5 @@ test.each<Row>([
   ['that is there already', () => ({}), 409, 'name_taken'],
 ])('a profile %s', async (_, more, status, code) => {
   const profile = { ...usher.standIn.targets.orders.registration.profiles[0], ...more() };
-  await refuses(() => dave.post(`/v1/targets/${orders.targetId}/profiles`, profile), status, code);
-});
-
-test.each([
-  ...['postgres', 'rds_x', 'RDS-X', 'pg_x', 'pg.monitor', 'usher_broker', 'admin', 'rdsmaster', 'public'].map(
-    (name) => [name, 'reserved_login_name'],
-  ),
-  ...['日本', '...', `${'x'.repeat(57)}`].map((name) => [name, 'invalid_login_name']),
-])('a person called %s gets no login', async (name = '', code = '') => {
-  const person = someone(usher, ['engineers'], { sub: name === '...' ? '---' : name, email: undefined }, name);
-  await person.get('/v1/targets');
-  for (const path of ['/v1/requests', '/v1/requests/preview'])
-    await refuses(() => person.post(path, askFor(orders)), 422, code);
-});
-
-test('nobody becomes the master of a target', async () => {
-  await usher.database.owner.query('UPDATE target SET master_user = $1 WHERE id = $2', ['Zoe', billing.targetId]);
-  const zoe = someone(usher, ['engineers'], {}, 'zoe');
-  await zoe.get('/v1/targets');
-  for (const path of ['/v1/requests', '/v1/requests/preview'])
-    await refuses(() => zoe.post(path, askFor(billing)), 422, 'reserved_login_name');
-  expect((await zoe.post('/v1/requests/preview', askFor(orders))).body).toMatchObject({ plan: { login: 'zoe' } });
-});
-
-describe('a target that cannot be had', () => {
-  const profileOf = (id: string): Promise<Answer> =>
-    dave.post(`/v1/targets/${id}/profiles`, usher.standIn.targets.orders.registration.profiles[0]);
-  const writer = (): { port: number } => ({ port: usher.standIn.targets.orders.endpoints[0]?.port ?? 0 });
-  const registered = async (more: Record<string, unknown>): Promise<string> =>
-    (await dave.post<{ id: string }>('/v1/targets', unlike(more))).body.id;
-
-  test('down: unreachable, and as before when it is back', async () => {
-    const { rds } = usher.standIn.targets.billing;
-    await rds.stop();
-    try {
-      await refuses(() => engineer.post('/v1/requests', askFor(billing)), 503, 'target_unreachable');
-      await refuses(() => engineer.post('/v1/requests/preview', askFor(billing)), 503, 'target_unreachable');
-      expect((await engineer.get(`/v1/targets/${billing.targetId}`)).status).toBe(200);
-    } finally {
-      await rds.start();
-    }
-    expect((await engineer.post('/v1/requests/preview', askFor(billing))).status).toBe(200);
-  });
-
-  test.each([
-    [
-      'of another authority',
-      () => ({ region: elsewhere, endpoints: [endpoint({ connectHost: 'localhost', ...writer() })] }),
-    ],
-    [
-      'of another name',
-      () => ({
-        resourceId: 'cluster-OTHERNAME',
-        name: 'othername',
-        endpoints: [endpoint({ connectHost: '127.0.0.1', ...writer() })],
-      }),
-    ],
-  ])('%s: untrusted', async (_, more) => {
-    const id = await registered(more());
-    await refuses(() => profileOf(id), 503, 'target_untrusted');
-  });
-
-  test('without a name: unreachable', async () => {
-    const id = await registered({
-      resourceId: 'cluster-NONAME',
-      name: 'noname',
-      endpoints: [endpoint({ connectHost: 'db.invalid' })],
-    });
-    await refuses(() => profileOf(id), 503, 'target_unreachable');
-  });
+  await refuses(usher, () => dave.post(`/v1/targets/${orders.targetId}/profiles`, profile), status, code);
 });
