@@ -14,10 +14,7 @@ import { PlatformModule, type PlatformOptions } from './platform/platform.module
 import { PermissionModule } from './policy/permission.module.js';
 import { TargetsModule } from './targets/targets.module.js';
 
-/**
- * The one place that wires. HttpModule comes before PermissionModule: a repeated call is answered from what was kept, and
- * only a handler that really ran is held to its promise to ask policy.
- */
+/** The one place that wires. */
 @Module({})
 export class AppModule {
   static register(options: PlatformOptions): DynamicModule {

@@ -11,6 +11,8 @@ import { IdempotencyJobs } from './platform/http/idempotency.job.js';
 import { fastifyAdapter, prepareServer } from './platform/http/server.js';
 import { Jobs } from './platform/jobs/jobs.js';
 import type { PlatformOptions } from './platform/platform.module.js';
+import { PermissionGuard } from './policy/permission.guard.js';
+import { RefusalRecord } from './platform/http/problem.filter.js';
 import { assertEveryRouteNamesItsAction } from './policy/coverage.js';
 
 /**
@@ -18,14 +20,20 @@ import { assertEveryRouteNamesItsAction } from './policy/coverage.js';
  * @throws Error when a handler names none, or a policy is not strictly valid
  */
 export async function createApp(options: PlatformOptions): Promise<NestFastifyApplication> {
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.register(options), fastifyAdapter(), {
-    bufferLogs: true,
-    abortOnError: false,
-    forceCloseConnections: true,
-  });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.register(options),
+    fastifyAdapter(options.settings),
+    {
+      bufferLogs: true,
+      abortOnError: false,
+      forceCloseConnections: true,
+    },
+  );
   app.useLogger(app.get(Logger));
   app.enableShutdownHooks(['SIGTERM', 'SIGINT']);
-  await prepareServer(app, options.settings);
+  const [guard, record] = [app.get(PermissionGuard), app.get(RefusalRecord)];
+  const gate = { admit: guard.admit.bind(guard), refused: record.refused.bind(record) };
+  await prepareServer(app, options.settings, gate);
   assertEveryRouteNamesItsAction(app);
   const document = await openApi(app);
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Usher' });

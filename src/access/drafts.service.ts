@@ -152,7 +152,14 @@ export class Drafts {
 
   private async principal(actor: PersonActor): Promise<string> {
     const arn = await this.identity.principalOf(actor.id);
-    if (arn !== undefined) return arn;
+    if (arn !== undefined && (await this.identity.isOnlyHis(actor.id, arn))) return arn;
+    if (arn !== undefined)
+      throw new DomainError(
+        'invalid',
+        'mode_not_supported',
+        "The IAM user or role that your access token names is somebody else's, too: what it does could not be told apart.",
+        'Use mode session, or have an IAM identity of your own.',
+      );
     throw new DomainError(
       'invalid',
       'mode_not_supported',

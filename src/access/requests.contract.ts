@@ -23,7 +23,7 @@ registerEnumType(Verdict, { name: 'Verdict' });
 
 /** Printable text in one or more lines; no other control characters, and something to read in it. */
 const READABLE = /^(?=[\s\S]*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*(\r?\n[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*)*$/u;
-const LINE = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*\S[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
+const LINE = /^(?=.*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
 /** One parameter of a planned call. */
 @ObjectType()

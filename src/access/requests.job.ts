@@ -16,6 +16,10 @@ export class RequestJobs {
 
   async start(): Promise<void> {
     if (!this.settings.jobs) return;
+    await this.jobs.work('sweep-requests', 1, () =>
+      this.requests.expireOverdue(systemActor('sweep-requests', randomUUID())),
+    );
+    await this.jobs.every('sweep-requests', '* * * * *');
     await this.jobs.work<{ requestId: string }>('expire-requests', 1, ({ requestId }) =>
       this.requests.expire(systemActor('expire-requests', randomUUID()), requestId),
     );

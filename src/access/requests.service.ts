@@ -61,6 +61,7 @@ export class RequestsService {
     const preview = await this.identity.previewLogin(actor.id, target.masterUser ?? undefined);
     const plan = await this.drafts.plan(draft, preview, grantId, null);
     return this.db.tx(async (tx) => {
+      await this.targets.lock(tx, target.id); // it may have been taken off the register since
       const login = await this.identity.loginFor(tx, actor.id, target.masterUser ?? undefined);
       if (login !== plan.login)
         throw new DomainError(
@@ -176,6 +177,13 @@ export class RequestsService {
       await this.decided(tx, row, 'expired');
       await this.record(tx, actor, row, 'request.expire', { approvals: approvals(row), needed: row.approvalsNeeded });
     });
+  }
+
+  /** Ends every request that is overdue: a job that was lost, or came too early by its own clock, leaves none waiting for ever. */
+  async expireOverdue(actor: Actor): Promise<void> {
+    const where = { state: 'pending' as const, decideBy: { lte: this.clock.now() } };
+    const overdue = await this.db.client.request.findMany({ where, select: { id: true }, take: 1000 });
+    for (const { id } of overdue) await this.expire(actor, id);
   }
 
   /**

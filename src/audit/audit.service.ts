@@ -4,7 +4,7 @@ import { v7 } from 'uuid';
 import type { Prisma } from '../generated/prisma/client.js';
 import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Actor } from '../platform/actor.js';
-import { currentCall } from '../platform/call.js';
+import { currentCall, raisedIn } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import type { DomainError } from '../platform/errors.js';
 import { RefusalRecord } from '../platform/http/problem.filter.js';
@@ -59,7 +59,7 @@ export class AuditService extends RefusalRecord {
 
   async refused(error: DomainError): Promise<void> {
     if (error.kind === 'invalid' || error.kind === 'not_found') return; // nothing was refused to anybody
-    const call = currentCall();
+    const call = raisedIn(error) ?? currentCall();
     const { actor } = call ?? {};
     const entry: AuditEntry = {
       action: 'access.refused',

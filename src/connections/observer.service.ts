@@ -36,7 +36,7 @@ export class Observer {
 
   /** One look at one endpoint. */
   async sample(target: TargetRow, endpoint: EndpointRow): Promise<void> {
-    const session = await this.access.endpoint(target, endpoint);
+    const session = await this.access.endpoint(target, endpoint, 'observe');
     const seen = await session.activity();
     const now = this.clock.now();
     const actor = systemActor('observe', randomUUID());

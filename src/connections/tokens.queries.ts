@@ -12,7 +12,7 @@ const MINTABLE = `
          g.state, g.starts_at AS "startsAt", g.ends_at AS "endsAt",
          json_build_object('id', f.id, 'readOnly', f.read_only, 'approvalsNeeded', f.approvals_needed, 'maxMinutes', f.max_minutes) AS profile,
          json_build_object('id', t.id, 'name', t.name, 'environment', t.environment, 'ownerGroup', t.owner_group, 'enabled', t.enabled,
-           'deletedAt', t.deleted_at, 'partition', t.partition, 'region', t.region, 'accountId', t.account_id, 'resourceId', t.resource_id,
+           'deletedAt', t.deleted_at, 'tags', t.tags, 'partition', t.partition, 'region', t.region, 'accountId', t.account_id, 'resourceId', t.resource_id,
            'connectRole', t.connect_role, 'caIdentifier', t.ca_identifier) AS target,
          (SELECT json_agg(json_build_object('id', e.id, 'kind', e.kind, 'connectHost', e.connect_host, 'tokenHost', e.token_host, 'port', e.port) ORDER BY e.id)
             FROM endpoint e WHERE e.target_id = t.id) AS endpoints
@@ -27,6 +27,7 @@ type TargetPart = Pick<
   | 'ownerGroup'
   | 'enabled'
   | 'deletedAt'
+  | 'tags'
   | 'partition'
   | 'region'
   | 'accountId'
@@ -64,12 +65,14 @@ export async function mintable(db: Database, id: string): Promise<Mintable | und
   return { ...grant, target: { ...grant.target, endpoints: endpoints ?? [] } };
 }
 
-/** Writes the line only if the grant is live at this very moment, in one statement. */
+/**
+ * Writes the line only if the grant is live at this very moment, in one statement. Without a lock on the grant: a stream of
+ * tokens would keep a revoke waiting for its row, and what began before the revoke was committed came before it.
+ */
 const RECORD = `
   INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, target_id, request_id, grant_id, code, details, address, correlation_id)
   SELECT $1, $2, $3, $4, $5, $6, $7, $8::"Outcome", $9, $10, $11, $12, $13, $14, $15 FROM access_grant
-   WHERE id = $11::uuid AND state = 'active' AND ends_at > $2::timestamptz
-     FOR KEY SHARE`;
+   WHERE id = $11::uuid AND state = 'active' AND ends_at > $2::timestamptz`;
 
 /** @returns false when the grant is not live any more: nothing was written, and no token may leave */
 export async function recordMint(db: Database, line: Prisma.AuditEventUncheckedCreateInput): Promise<boolean> {

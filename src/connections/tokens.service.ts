@@ -11,7 +11,7 @@ import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { TargetAccess } from '../targets/target-access.service.js';
-import { usual, writable } from '../targets/target.js';
+import { targetFacts, usual, writable } from '../targets/target.js';
 import type { EndpointKind } from '../targets/targets.contract.js';
 import type { TlsAdvice } from '../targets/trust-advice.js';
 import { TrustService } from '../targets/trust.service.js';
@@ -47,13 +47,11 @@ export class TokensService {
     const now = this.clock.now();
     if (grant.personId === actor.id) refuseState(grant, now);
     const { target, profile } = grant;
-    const { id, environment, ownerGroup, enabled, deletedAt } = target;
-    const targetFacts = { id, environment: environment as 'prod', ownerGroup, enabled: enabled && deletedAt === null };
     const live = isLive(grant, now);
     this.policy.authorize(actor, 'mintToken', {
       id: grant.id,
       holderId: grant.personId,
-      profile: { ...profile, target: targetFacts },
+      profile: { ...profile, target: targetFacts(target) },
       live,
       expiresAt: grant.endsAt,
     });

@@ -30,12 +30,17 @@ export async function withLogin<T>(
   connect: () => Promise<{
     query(text: string, values: unknown[]): Promise<unknown>;
     release(destroy?: boolean): void;
+    on(event: 'error', listener: () => void): unknown;
+    off(event: 'error', listener: () => void): unknown;
   }>,
   { targetId, login }: LoginOnTarget,
   work: () => Promise<T>,
 ): Promise<T> {
   const client = await connect();
   let locked = false;
+  // the server may end this session while it waits for the work: without a listener that would end the process
+  const lost = (): void => void (locked = false);
+  client.on('error', lost);
   try {
     await client.query(`SELECT set_config('lock_timeout', '60s', false)`, []);
     await client.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`${targetId}/${login}`]);
@@ -46,6 +51,7 @@ export async function withLogin<T>(
       await client
         .query('SELECT pg_advisory_unlock_all(), set_config($1, $2, false)', ['lock_timeout', '0'])
         .catch(() => (locked = false));
+    client.off('error', lost);
     client.release(!locked); // a session that may still hold the lock is thrown away, and the lock with it
   }
 }

@@ -55,14 +55,28 @@ export class GrantLedger {
 
   private async move(tx: Tx, actor: Actor, row: GrantRow): Promise<GrantRow> {
     const now = this.clock.now();
-    const state = due(row, now);
+    const state = mayOpen(row) ? due(row, now) : 'closed';
+    await this.wakeAgain(tx, row, now);
     if (!state) return row;
-    const ending = state === 'opening' ? {} : { closeReason: 'expired', attempts: 0, lastError: null };
+    const reason = mayOpen(row) ? 'expired' : 'could not be opened';
+    const ending = state === 'opening' ? {} : { closeReason: reason, attempts: 0, lastError: null };
     const when = state === 'closing' ? { closingSince: now } : state === 'closed' ? { closedAt: now } : {};
     await this.line(tx, actor, row, `grant.${state}` as AuditAction, {
-      details: { was: row.state, ...(state !== 'opening' && { reason: 'expired' }) },
+      details: { was: row.state, ...(state !== 'opening' && { reason }) },
     });
     return tx.grant.update({ where: { id: row.id }, data: { state, ...ending, ...when }, include: withNeighbours });
+  }
+
+  /**
+   * A job is woken by the database's clock, and what is due is told by ours: woken a little early, it would find nothing
+   * to do and never come back.
+   */
+  private async wakeAgain(tx: Tx, { targetId, login, startsAt, endsAt }: GrantRow, now: Date): Promise<void> {
+    const soon = [startsAt, endsAt]
+      .map((at) => at.getTime() - now.getTime())
+      .find((left) => left > 0 && left <= EARLY_MS);
+    if (soon !== undefined)
+      await this.jobs.enqueue(tx, 'reconcile', { targetId, login }, new Date(Date.now() + soon + 100));
   }
 
   /** Writes down what was reached; what was not is tried again. */
@@ -72,9 +86,10 @@ export class GrantLedger {
       const failed: GrantRow[] = [];
       for (const grant of grants) {
         if (grant.state === 'closing') {
-          await this.told(tx, actor, grant, found);
-          if (found.closed.includes(grant.id)) await this.over(tx, actor, grant);
-          else failed.push(grant);
+          if (found.closed.includes(grant.id)) {
+            await this.told(tx, actor, grant, found);
+            await this.over(tx, actor, grant);
+          } else failed.push(grant);
         } else if (found.opened.includes(grant.id)) await this.active(tx, actor, grant);
         else await this.notOpened(tx, actor, grant, found, failed);
       }
@@ -158,7 +173,6 @@ export class GrantLedger {
     why: (grant: GrantRow) => string,
   ): Promise<void> {
     const attempts = Math.min(...grants.map((grant) => grant.attempts)) + 1;
-    // by the clock of the machine, as the job engine reads it
     const nextAttemptAt = new Date(Date.now() + backoff(attempts, Math.random()));
     for (const grant of grants)
       await tx.grant.update({
@@ -179,5 +193,12 @@ export class GrantLedger {
     return this.audit.append(tx, actor, { action, ...subjectOf(grant), ...more });
   }
 }
+
+/** By so much the clocks of database and process may differ without an end being missed. */
+const EARLY_MS = 5_000;
+
+/** What was agreed to for later is not begun on a target that was switched off since, nor for a person locked since. */
+const mayOpen = ({ state, target, person }: GrantRow): boolean =>
+  state !== 'scheduled' || (target.enabled && !person.locked);
 
 const job = (): Actor => systemActor('reconcile', randomUUID());

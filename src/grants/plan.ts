@@ -90,12 +90,14 @@ export function isOpen(grant: GrantToPlan, actual: InspectedLogin | undefined): 
  * Asked after the changes were applied: `closed` is said only of what was looked at again.
  */
 export function remains(actual: InspectedLogin | undefined): string[] {
-  if (!actual?.exists) return [];
+  if (!actual) return [];
+  // DROP ROLE ends no session either: they are counted for a role that is gone, too
+  const sessions = actual.backends.length > 0 ? [`${actual.backends.length} sessions are live`] : [];
+  if (!actual.exists) return sessions;
   const found: string[] = [];
   if (actual.canLogin) found.push('it can still log in');
   if (actual.leases.length > 0) found.push(`${actual.leases.length} leases are live`);
   const roles = actual.memberships.map(({ role, grantor }) => `${role} (granted by ${grantor})`);
   if (roles.length > 0) found.push(`it is still a member of ${roles.join(', ')}`);
-  if (actual.backends.length > 0) found.push(`${actual.backends.length} sessions are live`);
-  return found;
+  return [...found, ...sessions];
 }

@@ -6,6 +6,7 @@ import { faultBehind, type InspectedLogin, type TargetSession } from '../postgre
 import { TargetAccess } from '../targets/target-access.service.js';
 import type { GrantRow } from './grant.js';
 import type { LoginOnTarget } from './grants.queries.js';
+import { Readers } from './readers.js';
 import { isOpen, plan, remains, type Change, type GrantToPlan } from './plan.js';
 import { GrantLedger, type Settlement } from './ledger.js';
 
@@ -28,6 +29,8 @@ const HOPELESS = new Set([
 interface Done {
   fenced: Set<string>;
   detached: Set<string>;
+  /** Grants whose IAM policy could not be taken off, and why. */
+  attached: Map<string, DomainError>;
   sessionsEnded: number;
   refused: Map<string, DomainError>;
 }
@@ -42,6 +45,7 @@ export class Reconciler {
     private readonly ledger: GrantLedger,
     private readonly access: TargetAccess,
     private readonly iam: IamService,
+    private readonly readers: Readers,
   ) {}
 
   /** Never throws for a fault of the target or of AWS: that is on record with the grants, and tried again. */
@@ -61,16 +65,27 @@ export class Reconciler {
   }
 
   private async converge(any: GrantRow, grants: readonly GrantRow[]): Promise<Settlement> {
-    const session = await this.access.writer(any.target);
+    const session = await this.access.writer(any.target, 'reconcile');
     const [{ serverVersion }, before] = [await session.hello(), await look(session, any.login)];
     const desired = grants.filter(({ state }) => state !== 'closing').map(toPlan);
     const ending = grants.filter(({ state }) => state === 'closing').map(toPlan);
     const serverMajor = Math.floor(serverVersion / 10_000);
-    const done: Done = { fenced: new Set(), detached: new Set(), sessionsEnded: 0, refused: new Map() };
+    const done: Done = {
+      fenced: new Set(),
+      detached: new Set(),
+      attached: new Map(),
+      sessionsEnded: 0,
+      refused: new Map(),
+    };
     const byId = new Map(grants.map((grant) => [grant.id, grant]));
-    for (const change of plan({ desired, ending, actual: before, serverMajor }))
-      await this.apply(session, change, any, byId, done);
-    return conclude(desired, ending, await look(session, any.login), done);
+    const changes = plan({ desired, ending, actual: before, serverMajor });
+    for (const change of changes) await this.apply(session, change, any, byId, done);
+    const elsewhere =
+      changes.some(({ kind }) => kind === 'terminate' || kind === 'close') && (desired.length === 0 || serverMajor < 16)
+        ? await this.readers.clear(any.target, session, any.login)
+        : { ended: 0, left: [] };
+    done.sessionsEnded += elsewhere.ended;
+    return conclude(desired, ending, await look(session, any.login), desired.length === 0 ? elsewhere.left : [], done);
   }
 
   private async apply(
@@ -90,9 +105,7 @@ export class Reconciler {
         done.sessionsEnded += await session.terminate(login);
         return;
       case 'detach':
-        if (grant?.principalArn)
-          await this.iam.deleteScopedPolicy({ principalArn: grant.principalArn, policyName: policyName(grant.id) });
-        done.detached.add(change.grantId);
+        if (grant?.principalArn) await this.detach(grant.id, grant.principalArn, done);
         return;
       case 'open':
         if (grant) await this.opening(grant, done, () => session.open(leaseOf(grant)));
@@ -106,6 +119,17 @@ export class Reconciler {
           );
         }
         return;
+    }
+  }
+
+  /** IAM that fails must not keep the sessions alive: the login is fenced already, and detaching is tried again. */
+  private async detach(grantId: string, principalArn: string, done: Done): Promise<void> {
+    try {
+      await this.iam.deleteScopedPolicy({ principalArn, policyName: policyName(grantId) });
+      done.detached.add(grantId);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      done.attached.set(grantId, error);
     }
   }
 
@@ -149,16 +173,21 @@ function conclude(
   desired: readonly GrantToPlan[],
   ending: readonly GrantToPlan[],
   after: InspectedLogin | undefined,
+  elsewhere: readonly string[],
   done: Done,
 ): Settlement {
   const opened = desired.filter((grant) => isOpen(grant, after) && !done.refused.has(grant.id)).map(({ id }) => id);
-  const left = desired.length === 0 ? remains(after) : lost(desired, ending, after);
+  const onTarget = desired.length === 0 ? [...remains(after), ...elsewhere] : lost(desired, ending, after);
+  const inIam = [...done.attached].map(
+    ([id, { message }]) => `the IAM policy ${policyName(id)} is still attached: ${message}`,
+  );
+  const left = [...onTarget, ...inIam];
   const hopeless = [...done.refused].filter(([, error]) => isHopeless(error));
   return {
     opened,
     hopeless: new Map(hopeless),
     refused: done.refused,
-    closed: left.length === 0 ? ending.map(({ id }) => id) : [],
+    closed: onTarget.length === 0 ? ending.map(({ id }) => id).filter((id) => !done.attached.has(id)) : [],
     left,
     fenced: done.fenced,
     detached: done.detached,

@@ -21,6 +21,9 @@ export function personFromClaims(
   groupsClaim = 'groups',
   awsPrincipalClaim = 'aws_principal',
 ): VerifiedPerson {
+  // what only an ID token carries (OpenID Connect Core 2): it tells a client who signed in, and is no key to an API
+  if (['nonce', 'at_hash', 'c_hash'].some((claim) => claims[claim] !== undefined))
+    throw new ClaimError('is an ID token, not an access token');
   const issuer = requiredText(claims, 'iss');
   const subject = requiredText(claims, 'sub');
   const email = claims.email_verified === false ? undefined : optionalText(claims, 'email');
@@ -71,6 +74,9 @@ function texts(value: unknown, claim: string, maxCount: number, max: number): st
 
 function readGroups(claims: JWTPayload, path: string): string[] {
   const value = claimAt(claims, path);
+  // some providers send a single group as plain text; its name may hold spaces, so it is never split
+  if (typeof value === 'string')
+    return value.trim() === '' ? [] : texts([value.trim()], path, maxGroups, maxLength.group);
   if (value !== undefined && value !== null) return texts(value, path, maxGroups, maxLength.group);
   // RFC-style distributed claims, as Entra ID sends for people with many groups: the groups exist, but not here
   const elsewhere = claims._claim_names;

@@ -77,6 +77,11 @@ export class IdentityService {
     return person.principalArn ?? undefined;
   }
 
+  /** Whether nobody else came with this IAM user or role: one that is shared leads to no one person. */
+  async isOnlyHis(personId: string, principalArn: string): Promise<boolean> {
+    return (await this.db.client.person.count({ where: { principalArn, id: { not: personId } } })) === 0;
+  }
+
   /**
    * What the name would be, with nothing written: for a preview.
    * @throws as {@link loginFor}

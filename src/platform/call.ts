@@ -29,6 +29,14 @@ export interface Call {
 
 const storage = new AsyncLocalStorage<Call>();
 
+/** In which call, and about what, an error was raised: GraphQL answers several fields at once, each about something else. */
+const raised = new WeakMap<object, Call>();
+export const raisedIn = (error: unknown): Call | undefined =>
+  typeof error === 'object' && error !== null ? raised.get(error) : undefined;
+export function markRaised(error: unknown, call: Call): void {
+  if (typeof error === 'object' && error !== null && !raised.has(error)) raised.set(error, call);
+}
+
 export const runCall = <T>(call: Call, run: () => T): T => storage.run(call, run);
 export const currentCall = (): Call | undefined => storage.getStore();
 

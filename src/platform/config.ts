@@ -11,6 +11,8 @@ export interface Settings {
   /** Undefined: an embedded PostgreSQL in `stateDirectory`. */
   readonly databaseUrl: string | undefined;
   readonly databasePoolSize: number;
+  /** Addresses or networks (CIDR) whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   readonly stateDirectory: string;
   readonly oidc: {
     readonly issuer: string;
@@ -104,6 +106,10 @@ export function readSettings(env: Environment): Settings {
     host: text(env, 'USHER_HOST') ?? '127.0.0.1',
     port: integer(env, 'USHER_PORT', 3000, 0, 65535),
     databaseUrl: text(env, 'DATABASE_URL'),
+    trustedProxies: (text(env, 'USHER_TRUSTED_PROXIES') ?? '')
+      .split(',')
+      .map((address) => address.trim())
+      .filter((address) => address !== ''),
     databasePoolSize: integer(env, 'USHER_DATABASE_POOL_SIZE', 20, 4, 500),
     stateDirectory: resolve(text(env, 'USHER_STATE_DIR') ?? '.usher/state'),
     oidc: {

@@ -1,9 +1,8 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { GqlExecutionContext } from '@nestjs/graphql';
 import type { FastifyRequest } from 'fastify';
 import { IdentityService } from '../identity/identity.service.js';
-import { currentCall } from '../platform/call.js';
+import { currentCall, type Call } from '../platform/call.js';
 import type { Action } from './policy.contract.js';
 import { PUBLIC, REQUIRES } from './requires.js';
 
@@ -24,14 +23,15 @@ export class PermissionGuard implements CanActivate {
     const action = this.reflector.get<Action | undefined>(REQUIRES, handler);
     const call = currentCall();
     if (action === undefined || call === undefined) return false;
+    // A GraphQL document was let in as a whole: its fields are answered at the same time and share its person.
+    if (context.getType<string>() === 'graphql') return call.actor !== undefined;
     call.action = action;
-    // A GraphQL document asks for many fields: one call, one actor.
-    call.actor ??= await this.identity.authenticate(requestOf(context)?.headers.authorization, call);
+    await this.admit(call, context.switchToHttp().getRequest<FastifyRequest>().headers.authorization);
     return true;
   }
-}
 
-const requestOf = (context: ExecutionContext): FastifyRequest | undefined =>
-  context.getType<string>() === 'graphql'
-    ? GqlExecutionContext.create(context).getContext<{ request?: FastifyRequest }>().request
-    : context.switchToHttp().getRequest<FastifyRequest>();
+  /** Establishes who calls, once a call. @throws DomainError `token_missing`, `token_invalid`, `token_expired`, … */
+  async admit(call: Call, authorization: string | undefined): Promise<void> {
+    call.actor ??= await this.identity.authenticate(authorization, call);
+  }
+}

@@ -30,4 +30,9 @@ export async function visibility(
 export const visibleRows = (seen: Visibility): { OR?: ({ personId: string } | { targetId: { in: string[] } })[] } =>
   seen.all
     ? {}
-    : { OR: [...(seen.personId === null ? [] : [{ personId: seen.personId }]), { targetId: { in: [...seen.targetIds] } }] };
+    : {
+        OR: [
+          ...(seen.personId === null ? [] : [{ personId: seen.personId }]),
+          { targetId: { in: [...seen.targetIds] } },
+        ],
+      };

@@ -8,6 +8,8 @@ export const statements = {
   open: `SELECT usher.open(login => $1::text, profile => $2::text, grant_id => $3::text, ends_at => $4::timestamptz, method => $5::text, scram_verifier => $6::text) AS outcome`,
   close: `SELECT usher.close(login => $1::text, grant_id => $2::text, why => $3::text) AS outcome`,
   terminate: `SELECT usher.terminate(login => $1::text) AS outcome`,
+  reach: `SELECT usher.reach(login => $1::text, on_ => $2::boolean) IS NULL AS outcome`,
+  endHere: `SELECT usher.end_here(login => $1::text) AS outcome`,
   inspect: `SELECT to_jsonb(i) AS outcome FROM usher.inspect($1::text[]) AS i`,
   activity: `SELECT to_jsonb(a) AS outcome FROM usher.activity() AS a`,
   profiles: `SELECT to_jsonb(p) AS outcome FROM usher.profiles() AS p`,

@@ -1,4 +1,4 @@
-import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { toDomainError } from './advice.js';
@@ -13,7 +13,7 @@ interface Kept {
 
 /** Connections to targets, kept for a while: always over verified TLS, always as the broker's own login. */
 @Injectable()
-export class PostgresService implements OnModuleDestroy {
+export class PostgresService implements OnApplicationShutdown {
   private readonly kept = new Map<string, Kept>();
 
   /**
@@ -40,7 +40,7 @@ export class PostgresService implements OnModuleDestroy {
     await kept?.pool.end();
   }
 
-  async onModuleDestroy(): Promise<void> {
+  async onApplicationShutdown(): Promise<void> {
     await Promise.all([...this.kept.keys()].map((key) => this.forget(key)));
   }
 

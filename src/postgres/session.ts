@@ -102,6 +102,14 @@ export class GuardSession implements TargetSession {
     }
   }
 
+  async reach(login: string, on: boolean): Promise<void> {
+    await this.one<boolean>(statements.reach, [login, on]);
+  }
+
+  endHere(login: string): Promise<number> {
+    return this.one<number>(statements.endHere, [login]);
+  }
+
   async terminate(login: string): Promise<number> {
     try {
       return await this.one<number>(statements.terminate, [login]);

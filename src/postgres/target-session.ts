@@ -151,6 +151,10 @@ export interface TargetSession {
   close(lease: LeaseToClose): Promise<ClosedLease>;
   /** Ends the sessions of one login and answers how many it signalled; call it after `close` is committed, and look again. */
   terminate(login: string): Promise<number>;
+  /** On the writer: lets the guard end the sessions of a login on readers too, until it is taken back. */
+  reach(login: string, on: boolean): Promise<void>;
+  /** Ends the sessions of a login on this very instance, also a reader. Refused until `reach` was replicated there. */
+  endHere(login: string): Promise<number>;
   /** All managed logins, or only those named (unknown names are left out). */
   inspect(logins?: readonly string[]): Promise<InspectedLogin[]>;
   profiles(): Promise<GuardProfile[]>;

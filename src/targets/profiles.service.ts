@@ -68,7 +68,7 @@ export class ProfilesService {
     return this.db.client.profile.findMany({ where, orderBy: { name: 'asc' } });
   }
 
-  /** What is changed applies to what is opened from now on; live grants keep what they were given. */
+  /** What is changed here must agree with the target's own list, and it is that list which live grants follow at once. */
   async update(actor: Actor, targetId: string, profileId: string, input: UpdateProfile): Promise<Profile> {
     this.policy.authorize(actor, 'administerTargets');
     const target = await this.targets.row(this.db.client, targetId);

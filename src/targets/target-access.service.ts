@@ -23,6 +23,9 @@ export interface SignFor {
 /** What is needed of a target to sign in its account. */
 type AccountOf = Pick<TargetRow, 'partition' | 'region' | 'accountId' | 'resourceId' | 'connectRole'>;
 
+/** Each purpose has sessions of its own: people who ask, and ask again, must not keep access from being ended. */
+export type Purpose = 'ask' | 'reconcile' | 'observe';
+
 /** Keys that end sooner are not used again: a token signed with them would die before its 15 minutes. */
 const REUSE_MS = 15 * 60_000;
 const MAX_KEPT = 5_000;
@@ -45,15 +48,15 @@ export class TargetAccess {
    * The guard on the endpoint where roles are made.
    * @throws DomainError `target_unreachable`, `target_untrusted`, `target_refused`, `target_not_ready`, `aws_denied`, `aws_unavailable`
    */
-  writer(target: TargetRow): Promise<TargetSession> {
+  writer(target: TargetRow, purpose: Purpose = 'ask'): Promise<TargetSession> {
     const endpoint = writable(target.endpoints);
     if (!endpoint)
       throw new DomainError('unavailable', 'target_not_ready', 'The target has no writer or instance endpoint.');
-    return this.endpoint(target, endpoint);
+    return this.endpoint(target, endpoint, purpose);
   }
 
   /** The guard on one endpoint; on a reader it can only look. */
-  async endpoint(target: TargetRow, endpoint: EndpointRow): Promise<TargetSession> {
+  async endpoint(target: TargetRow, endpoint: EndpointRow, purpose: Purpose): Promise<TargetSession> {
     const { partition, region } = target;
     const advice = this.trust.advice({
       kind: endpoint.kind as EndpointKind,
@@ -72,7 +75,7 @@ export class TargetAccess {
       servername: advice.servername,
       ca: pem,
     };
-    return this.postgres.connect(`${target.id}/${endpoint.id}`, address, this.brokerLogin(target, endpoint));
+    return this.postgres.connect(`${target.id}/${endpoint.id}/${purpose}`, address, this.brokerLogin(target, endpoint));
   }
 
   /**

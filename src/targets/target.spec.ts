@@ -103,7 +103,7 @@ describe('a row', () => {
   });
 
   test('is not to be used once it is disabled or deleted', () => {
-    expect(targetFacts(row)).toEqual({ id: 't', environment: 'prod', ownerGroup: 'owners', enabled: true });
+    expect(targetFacts(row)).toEqual({ id: 't', environment: 'prod', ownerGroup: 'owners', enabled: true, tags: {} });
     expect(targetFacts({ ...row, enabled: false }).enabled).toBe(false);
     expect(targetFacts({ ...row, deletedAt: new Date(0) }).enabled).toBe(false);
   });

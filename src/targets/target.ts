@@ -36,11 +36,14 @@ export const presentTarget = (row: TargetRow): Target => ({
   updatedAt: row.updatedAt,
 });
 
-export const targetFacts = (row: Row): TargetFacts => ({
+export const targetFacts = (
+  row: Pick<Row, 'id' | 'environment' | 'ownerGroup' | 'enabled' | 'deletedAt' | 'tags'>,
+): TargetFacts => ({
   id: row.id,
   environment: row.environment as TargetFacts['environment'],
   ownerGroup: row.ownerGroup,
   enabled: row.enabled && row.deletedAt === null,
+  tags: row.tags as Record<string, string>,
 });
 
 /** Which endpoint kinds a kind of target can have, and which prefix its resource id carries. */

@@ -63,13 +63,15 @@ export class TargetsService {
     return presentTarget(await this.row(this.db.client, id));
   }
 
-  /** @throws DomainError `policy_denied`, `target_not_found`, `invalid_input` */
+  /** @throws DomainError `policy_denied`, `target_not_found`, `invalid_input`; `target_in_use` for endpoints while grants live */
   async update(actor: Actor, id: string, input: UpdateTarget): Promise<Target> {
     this.policy.authorize(actor, 'administerTargets');
     return this.db.tx(async (tx) => {
       const before = await this.lock(tx, id);
       const { endpoints, ...plain } = input;
       this.refuse({ ...before, ...plain, endpoints: endpoints ?? before.endpoints });
+      // what was opened at the old address could no longer be closed there
+      if (endpoints) await refuseInUse(tx, { targetId: before.id }, 'target_in_use', 'target');
       if (endpoints) await tx.endpoint.deleteMany({ where: { targetId: before.id } });
       const data = {
         ...plain,

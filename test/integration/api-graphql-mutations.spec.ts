@@ -18,7 +18,7 @@ beforeAll(async () => {
   [dave, bob] = [await known(usher, 'dave'), await known(usher, 'bob')];
   holder = someone(usher, ['engineers']);
   grant = await open(usher, holder, orders);
-  schema = await readSchema(usher.withToken(undefined));
+  schema = await readSchema(await known(usher, 'carol'));
 });
 afterAll(() => usher?.close());
 

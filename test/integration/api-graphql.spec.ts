@@ -20,7 +20,7 @@ beforeAll(async () => {
   grant = await open(usher, holder, orders, { ticket: 'OPS-1' });
   await ask(someone(usher, ['engineers']), orders, { startsAt: new Date(Date.now() + 3_600_000) });
   await seen();
-  schema = await readSchema(usher.withToken(undefined));
+  schema = await readSchema(await known(usher, 'carol'));
 });
 afterAll(() => usher?.close());
 

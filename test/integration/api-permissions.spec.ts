@@ -28,9 +28,9 @@ beforeAll(async () => {
   );
   const types =
     '{ queryType { fields { name } } mutationType { fields { name } } subscriptionType { fields { name } } }';
-  const { data } = await usher
-    .withToken(undefined)
-    .graphql<{ __schema: Record<string, { fields: { name: string }[] } | null> }>(`{ __schema ${types} }`);
+  const { data } = await (
+    await known(usher, 'carol')
+  ).graphql<{ __schema: Record<string, { fields: { name: string }[] } | null> }>(`{ __schema ${types} }`);
   operations = Object.values(data?.__schema ?? {}).flatMap((type) => type?.fields.map(({ name }) => name) ?? []);
   const { oidc } = usher.standIn;
   callers['nobody'] = usher.withToken(undefined);

@@ -4,6 +4,7 @@ import type { DynamicModule } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { GraphQLError, type ExecutionResult } from 'graphql';
 import { currentCall } from '../call.js';
+import { limitSelections } from './graphql-limits.js';
 import { toDomainError, toProblem } from './problem.js';
 
 type Metadata = NonNullable<MercuriusDriverConfig['metadata']>;
@@ -18,6 +19,7 @@ export const graphql = (metadata: Metadata): DynamicModule =>
     graphiql: false, // the page that ships with Mercurius loads scripts from elsewhere; ours is served by ourselves
     jit: 1,
     queryDepth: 16, // the introspection that GraphiQL asks for is this deep; our own types are far from it
+    validationRules: [limitSelections],
     allowBatchedQueries: false,
     metadata,
     context: (request: FastifyRequest) => ({ request }),

@@ -1,7 +1,6 @@
 import { Module, ValidationPipe, type ArgumentMetadata, type ValidationError } from '@nestjs/common';
-import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { DomainError, type FieldProblem } from '../errors.js';
-import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { IdempotencyJobs } from './idempotency.job.js';
 import { ProblemFilter } from './problem.filter.js';
 
@@ -54,7 +53,6 @@ const validation = new InputPipe({
   providers: [
     { provide: APP_PIPE, useValue: validation },
     { provide: APP_FILTER, useClass: ProblemFilter },
-    { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
     IdempotencyJobs,
   ],
   exports: [IdempotencyJobs],

@@ -2,7 +2,7 @@ import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common'
 import type { FastifyReply } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
-import { currentCall } from '../call.js';
+import { currentCall, markRaised, raisedIn } from '../call.js';
 import type { DomainError } from '../errors.js';
 import { toDomainError, toProblem } from './problem.js';
 
@@ -22,10 +22,12 @@ export class ProblemFilter implements ExceptionFilter {
 
   async catch(thrown: unknown, host: ArgumentsHost): Promise<GraphQLError | undefined> {
     const error = toDomainError(thrown);
+    const call = raisedIn(thrown) ?? currentCall();
+    if (call) markRaised(error, call);
     const problem = toProblem(error);
     if (error.kind === 'unavailable')
       this.log.error({ err: thrown, code: error.code, correlationId: problem.correlationId }, error.message);
-    if (currentCall()?.action !== undefined || error.kind === 'unauthenticated') await this.record.refused(error);
+    if (call?.action !== undefined || error.kind === 'unauthenticated') await this.record.refused(error);
     if (host.getType<string>() === 'graphql') {
       const { detail, ...extensions } = problem;
       return new GraphQLError(detail, { extensions });

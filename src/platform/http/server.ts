@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import helmet from '@fastify/helmet';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { runCall } from '../call.js';
+import { currentCall, runCall, type Call } from '../call.js';
 import { DomainError } from '../errors.js';
 import { serveGraphiql } from './graphiql.js';
 import { toDomainError, toProblem } from './problem.js';
@@ -10,7 +10,6 @@ import { toDomainError, toProblem } from './problem.js';
 const BODY_LIMIT = 64 * 1024;
 /** Above the longest access token that is looked at, so that a longer one is refused by us, with advice and on record. */
 const HEADER_LIMIT = 32 * 1024;
-const CORRELATION_ID = /^[\w-]{8,64}$/;
 
 /** Nest sets its handler of errors when the routes are there, and Fastify then no longer looks: ours is set before. */
 class Adapter extends FastifyAdapter {
@@ -20,7 +19,7 @@ class Adapter extends FastifyAdapter {
 }
 
 /** Fastify, with limits on everything that a caller can make large or slow. */
-export const fastifyAdapter = (): FastifyAdapter =>
+export const fastifyAdapter = (settings: { trustedProxies: readonly string[] }): FastifyAdapter =>
   new Adapter({
     bodyLimit: BODY_LIMIT,
     http: { maxHeaderSize: HEADER_LIMIT },
@@ -37,7 +36,7 @@ export const fastifyAdapter = (): FastifyAdapter =>
     requestTimeout: 20_000,
     keepAliveTimeout: 65_000,
     routerOptions: { maxParamLength: 200 },
-    trustProxy: false,
+    trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
     logger: false,
   });
 
@@ -66,16 +65,42 @@ const tooDeep = (): DomainError =>
     `Nothing here takes more than ${DEPTH_LIMIT} levels.`,
   );
 
+/** Who may use GraphQL at all, asked before a document is even parsed: reading one costs more than refusing it. */
+export interface Gate {
+  /** @throws DomainError for a caller who cannot be named */
+  admit(call: Call, authorization: string | undefined): Promise<void>;
+  /** Puts the refusal on record. */
+  refused(error: DomainError): Promise<void>;
+}
+
+async function admitToGraphql(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const call = currentCall();
+  if (!call || request.url.split('?')[0] !== '/graphql') return;
+  try {
+    await gate.admit(call, request.headers.authorization);
+  } catch (thrown) {
+    const error = toDomainError(thrown);
+    await gate.refused(error);
+    const { detail: message, ...extensions } = toProblem(error);
+    if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', 'Bearer realm="usher"');
+    await reply.status(extensions.status).send({ data: null, errors: [{ message, extensions }] });
+  }
+}
+
 /** Every call has a name and a context from its first byte; every answer says that it is not to be kept. */
-export async function prepareServer(app: NestFastifyApplication, pages: { graphiql: boolean }): Promise<void> {
+export async function prepareServer(
+  app: NestFastifyApplication,
+  pages: { graphiql: boolean },
+  gate: Gate,
+): Promise<void> {
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   server.addHook('onRequest', (request, reply, done) => {
-    const given = request.headers['x-correlation-id'];
-    const correlationId = typeof given === 'string' && CORRELATION_ID.test(given) ? given : randomUUID();
+    const correlationId = randomUUID(); // never the caller's: he could write himself into the story of another call
     void reply.header('X-Correlation-Id', correlationId);
     if (!isDocumentation(request.url)) void reply.header('Cache-Control', 'no-store');
     runCall({ correlationId, address: request.ip, subject: {} }, done);
   });
+  server.addHook('onRequest', (request, reply) => admitToGraphql(gate, request, reply));
   server.addHook('preValidation', (request, _reply, done) => done(isTooDeep(request.body) ? tooDeep() : undefined));
   // what goes wrong before a route is reached: a body that is too large, broken, or of another type
   server.setErrorHandler((error, _request, reply) => answer(error, reply));

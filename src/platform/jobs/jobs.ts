@@ -1,10 +1,10 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { fromPrisma, PgBoss, type JobResult } from 'pg-boss';
-import { DATABASE_URL, type Tx } from '../state/database.js';
+import { DATABASE_URL, SESSION, type Tx } from '../state/database.js';
 
 /** Every queue, declared once. The schema of the engine is made by `installJobs`, as the owner. */
-export const queues = ['reconcile', 'expire-requests', 'sweep-due', 'forget-answers'] as const;
+export const queues = ['reconcile', 'expire-requests', 'sweep-due', 'sweep-requests', 'forget-answers'] as const;
 export type Queue = (typeof queues)[number];
 
 const SCHEMA = 'pgboss';
@@ -50,7 +50,7 @@ export class Jobs implements OnModuleDestroy {
       connectionString: url,
       schema: SCHEMA,
       application_name: 'usher jobs',
-      options: '-c role=usher_app',
+      options: SESSION,
       migrate: false,
       createSchema: false,
       useListenNotify: true,

@@ -1,4 +1,4 @@
-import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { Prisma, PrismaClient } from '../../generated/prisma/client.js';
@@ -7,6 +7,12 @@ import { DomainError } from '../errors.js';
 
 /** A transaction of Usher's own database: passed to whoever writes in it, never ambient. */
 export type Tx = Prisma.TransactionClient;
+
+/**
+ * What every session of ours starts with: the role that owns nothing, and UTC. Prisma sends instants without an offset, so a
+ * server in another time zone would shift each of them by hours.
+ */
+export const SESSION = '-c role=usher_app -c timezone=UTC';
 
 /** Injection token of the URL of Usher's own database; a secret. */
 export const DATABASE_URL = Symbol('database url');
@@ -26,7 +32,7 @@ export class AlreadyAnswered extends Error {
  * One pool serves Prisma and the hand-written SQL of `x.queries.ts`.
  */
 @Injectable()
-export class Database implements OnModuleDestroy {
+export class Database implements OnApplicationShutdown {
   readonly pool: pg.Pool;
   /** Sessions that hold a lock while work goes on elsewhere: apart, or they could starve that very work. */
   readonly locks: pg.Pool;
@@ -67,7 +73,8 @@ export class Database implements OnModuleDestroy {
     }
   }
 
-  async onModuleDestroy(): Promise<void> {
+  /** After the last call was answered and the last job is done. */
+  async onApplicationShutdown(): Promise<void> {
     await this.client.$disconnect();
     if (!this.pool.ended) await this.pool.end();
     await this.locks.end();
@@ -79,7 +86,7 @@ function poolOf(url: string, max: number, name: string): pg.Pool {
     connectionString: url,
     max,
     application_name: name,
-    options: '-c role=usher_app',
+    options: SESSION,
     connectionTimeoutMillis: 10_000,
   });
   // A broken idle connection is replaced at its next use; without a listener it would end the process.

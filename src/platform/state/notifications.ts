@@ -1,7 +1,7 @@
-import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { EventEmitter, once } from 'node:events';
 import pg from 'pg';
-import { DATABASE_URL } from './database.js';
+import { DATABASE_URL, SESSION } from './database.js';
 
 /** Sent by triggers of the migrations; the payload is the id of what changed. */
 const channels = ['usher_grant'] as const;
@@ -9,7 +9,7 @@ export type Channel = (typeof channels)[number];
 
 /** Tells, in whichever process it happened, that something changed: a notification of the database itself. */
 @Injectable()
-export class Notifications implements OnModuleDestroy {
+export class Notifications implements OnApplicationShutdown {
   private readonly emitter = new EventEmitter().setMaxListeners(0);
   private listening: Promise<pg.Client> | undefined;
 
@@ -33,7 +33,7 @@ export class Notifications implements OnModuleDestroy {
     await change;
   }
 
-  async onModuleDestroy(): Promise<void> {
+  async onApplicationShutdown(): Promise<void> {
     const client = await this.listening?.catch(() => undefined);
     await client?.end();
   }
@@ -50,7 +50,7 @@ export class Notifications implements OnModuleDestroy {
     const client = new pg.Client({
       connectionString: this.url,
       application_name: 'usher events',
-      options: '-c role=usher_app',
+      options: SESSION,
       keepAlive: true,
     });
     client.on('error', () => (this.listening = undefined)); // the next who waits connects anew

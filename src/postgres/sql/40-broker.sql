@@ -169,6 +169,42 @@ BEGIN
   RETURN usher._kill(u);
 END $$;
 
+-- Sessions on a reader: only a command there ends them, and no membership can be borrowed there. So it is borrowed on the
+-- writer, reaches the reader by replication, and is given back: reach(login, true), end_here(login) there, reach(login, false).
+CREATE FUNCTION usher.reach(login text, on_ boolean) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+  u oid;
+  held boolean;
+BEGIN
+  PERFORM usher._lock();
+  u := usher._managed(login);
+  held := EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.roleid = u AND m.member = 'usher_owner'::regrole
+    AND (NOT usher._since16() OR (m.grantor = 'usher_owner'::regrole)));
+  IF on_ AND NOT held THEN PERFORM usher._borrow(login::name, false); END IF;
+  IF NOT on_ AND held THEN PERFORM usher._give_back(login::name); END IF;
+END $$;
+
+-- Ends the sessions of one login on the instance that is asked, also a reader; 42501 until the membership is there.
+CREATE FUNCTION usher.end_here(login text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+  u oid;
+  p int;
+  n int := 0;
+  till timestamptz := clock_timestamp() + interval '2 s';
+BEGIN
+  u := usher._managed(login);
+  RAISE LOG 'usher end_here login=% by=%', login, session_user;
+  FOR p IN SELECT pid FROM pg_stat_activity WHERE usesysid = u AND pid <> pg_backend_pid() LOOP
+    IF pg_terminate_backend(p) THEN n := n + 1; END IF;
+  END LOOP;
+  LOOP
+    PERFORM pg_stat_clear_snapshot();
+    EXIT WHEN clock_timestamp() > till OR NOT usher._has_backend(u, NULL);
+    PERFORM pg_sleep(0.005);
+  END LOOP;
+  RETURN n;
+END $$;
+
 -- Step 1 of a sweep, at most 50 logins a call: with thousands of logins a close costs tens of ms on 16+ and the lock must
 -- not be held longer than the lock_timeout of the others.
 CREATE FUNCTION usher.sweep_close(skip oid[] DEFAULT '{}') RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$

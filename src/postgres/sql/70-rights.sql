@@ -1,7 +1,7 @@
 -- 7. Who may execute what, and the pinned settings. Ends by giving the borrowed membership back and checking that it is gone.
 DO $$
 DECLARE
-  for_broker CONSTANT text[] := '{open,close,terminate,inspect,activity,profiles,hello,owned,version,sweep,sweep_close,sweep_kill,_more,_skip}';
+  for_broker CONSTANT text[] := '{open,close,terminate,reach,end_here,inspect,activity,profiles,hello,owned,version,sweep,sweep_close,sweep_kill,_more,_skip}';
   for_dba CONSTANT text[] := '{_bad_group,_more,_skip}';   -- beside every name without a leading underscore
   f record;
 BEGIN
