@@ -42,6 +42,8 @@ export class PlatformModule {
 /** No header, no body, no query is ever logged: what is not written cannot leak. */
 const logger = (level: string): DynamicModule =>
   LoggerModule.forRoot({
+    // the lines of single calls are for debugging alone, and their making for each call costs as much as a small answer
+    ...(!['debug', 'trace'].includes(level) && { forRoutes: [] }),
     pinoHttp: {
       level,
       quietReqLogger: true,

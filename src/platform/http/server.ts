@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import helmet from '@fastify/helmet';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { currentCall, runCall, type Call } from '../call.js';
 import { DomainError } from '../errors.js';
 import { serveGraphiql } from './graphiql.js';
@@ -87,16 +86,38 @@ async function admitToGraphql(gate: Gate, request: FastifyRequest, reply: Fastif
   }
 }
 
+/** Those that helmet sets. By hand, because helmet puts them together anew for each answer, at a tenth of the cost of a token. */
+const HEADERS = {
+  // only the documentation is a page, and it loads nothing from anywhere else; both its pages style their elements in place
+  'Content-Security-Policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "font-src 'self' data:",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'self'",
+    "frame-ancestors 'none'",
+  ].join(';'),
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'Strict-Transport-Security': 'max-age=31536000',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+} as const;
+
 /** Every call has a name and a context from its first byte; every answer says that it is not to be kept. */
 export async function prepareServer(
   app: NestFastifyApplication,
   pages: { graphiql: boolean },
   gate: Gate,
 ): Promise<void> {
-  const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  const server = app.getHttpAdapter().getInstance();
   server.addHook('onRequest', (request, reply, done) => {
     const correlationId = randomUUID(); // never the caller's: he could write himself into the story of another call
-    void reply.header('X-Correlation-Id', correlationId);
+    void reply.headers(HEADERS).header('X-Correlation-Id', correlationId);
     if (!isDocumentation(request.url)) void reply.header('Cache-Control', 'no-store');
     runCall({ correlationId, address: request.ip, subject: {} }, done);
   });
@@ -104,21 +125,6 @@ export async function prepareServer(
   server.addHook('preValidation', (request, _reply, done) => done(isTooDeep(request.body) ? tooDeep() : undefined));
   // what goes wrong before a route is reached: a body that is too large, broken, or of another type
   server.setErrorHandler((error, _request, reply) => answer(error, reply));
-  await server.register(helmet, {
-    // only the documentation is a page, and it loads nothing from anywhere else
-    contentSecurityPolicy: {
-      directives: {
-        defaultSrc: ["'none'"],
-        scriptSrc: ["'self'"],
-        styleSrc: ["'self'", "'unsafe-inline'"], // both documentation pages style their elements in place
-        imgSrc: ["'self'", 'data:'],
-        fontSrc: ["'self'", 'data:'],
-        connectSrc: ["'self'"],
-        upgradeInsecureRequests: null, // behind a TLS proxy it is needless, on a laptop it breaks the pages
-      },
-    },
-    hsts: { maxAge: 31_536_000, includeSubDomains: false },
-  });
   if (pages.graphiql) serveGraphiql(server);
 }
 
