@@ -49,11 +49,11 @@ export function startWorker<Ask extends Serializable, Answer>(
   const child = fork(path(file), [], { execArgv: [], serialization: 'advanced' });
   return {
     ask: async (message) => {
-      const answer = once(child, 'message') as Promise<[Answer]>;
-      const ended = once(child, 'exit').then(() => Promise.reject(new Error(`${file} ended`)));
+      const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+      const ended = (): void => reject(new Error(`${file} ended`));
+      child.once('message', resolve).once('exit', ended);
       child.send(message);
-      const [found] = await Promise.race([answer, ended]);
-      return found;
+      return promise.finally(() => child.off('message', resolve).off('exit', ended));
     },
     stop: () => stop(child),
   };
