@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
+import { v7 } from 'uuid';
 import { connectPolicy, dbUserArn } from '../aws/connect-policy.js';
 import { IamService } from '../aws/iam.service.js';
+import type { Prisma } from '../generated/prisma/client.js';
 import { IamMode } from '../grants/grants.contract.js';
 import { policyName } from '../grants/reconciler.js';
 import { IdentityService } from '../identity/identity.service.js';
@@ -176,3 +178,36 @@ export const presentDecision = ({ decision, approvalsNeeded: needed }: Draft): A
   policies: [...decision.policies],
   advice: [...decision.advice],
 });
+
+/** The row of a request that policy allows: approved at once where nobody need agree. */
+export function newRequest(
+  draft: Draft,
+  input: CreateRequest,
+  own: { grantId: string; personId: string; plan: Plan; now: Date; ttl: number },
+): Prisma.RequestUncheckedCreateInput {
+  const { target, profile, database, method, mode, principalArn, decision, skip } = draft;
+  const auto = draft.approvalsNeeded === 0;
+  return {
+    id: v7(),
+    grantId: own.grantId,
+    targetId: target.id,
+    profileId: profile.id,
+    personId: own.personId,
+    login: own.plan.login,
+    database,
+    durationMinutes: input.durationMinutes,
+    reason: input.reason,
+    ticket: input.ticket ?? null,
+    startsAt: input.startsAt ?? null,
+    method,
+    mode,
+    principalArn,
+    state: auto ? 'approved' : 'pending',
+    approvalsNeeded: draft.approvalsNeeded,
+    policies: [...new Set([...decision.policies, ...(auto ? skip.policies : [])])].sort(),
+    plan: { ...own.plan } as unknown as Prisma.InputJsonObject,
+    createdAt: own.now,
+    decideBy: new Date(own.now.getTime() + own.ttl * 60_000),
+    decidedAt: auto ? own.now : null,
+  };
+}

@@ -17,7 +17,7 @@ import { Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { visibility, visibleRows } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
-import { Drafts, presentDecision } from './drafts.service.js';
+import { Drafts, newRequest, presentDecision } from './drafts.service.js';
 import { approvals, period, presentRequest, requestFacts, withVotes, type RequestRow } from './request.js';
 import type {
   AccessRequest,
@@ -27,7 +27,7 @@ import type {
   RequestQuery,
 } from './requests.contract.js';
 
-/** Who asks for what, and who agrees. Eight collaborators: this is where the flows of the product meet. */
+/** Who asks for what, and who agrees. So many collaborators because this is where the flows of the product meet. */
 @Injectable()
 export class RequestsService {
   constructor(
@@ -57,7 +57,7 @@ export class RequestsService {
     const draft = await this.drafts.draft(actor, input);
     this.drafts.authorize(actor, draft, input);
     const grantId = v7();
-    const { target, profile, method, mode, principalArn, database, decision } = draft;
+    const { target, profile, mode } = draft;
     const preview = await this.identity.previewLogin(actor.id, target.masterUser ?? undefined);
     const plan = await this.drafts.plan(draft, preview, grantId, null);
     return this.db.tx(async (tx) => {
@@ -70,34 +70,14 @@ export class RequestsService {
           'Somebody else was given the login name of the plan.',
           'Repeat the call.',
         );
-      const now = this.clock.now();
-      const auto = draft.approvalsNeeded === 0;
-      const row = await tx.request.create({
-        data: {
-          id: v7(),
-          grantId,
-          targetId: target.id,
-          profileId: profile.id,
-          personId: actor.id,
-          login,
-          database,
-          durationMinutes: input.durationMinutes,
-          reason: input.reason,
-          ticket: input.ticket ?? null,
-          startsAt: input.startsAt ?? null,
-          method,
-          mode,
-          principalArn,
-          state: auto ? 'approved' : 'pending',
-          approvalsNeeded: draft.approvalsNeeded,
-          policies: [...new Set([...decision.policies, ...(auto ? draft.skip.policies : [])])].sort(),
-          plan: { ...plan } as unknown as Prisma.InputJsonObject,
-          createdAt: now,
-          decideBy: new Date(now.getTime() + this.settings.requestTtlMinutes * 60_000),
-          decidedAt: auto ? now : null,
-        },
-        include: withVotes,
+      const data = newRequest(draft, input, {
+        grantId,
+        personId: actor.id,
+        plan,
+        now: this.clock.now(),
+        ttl: this.settings.requestTtlMinutes,
       });
+      const row = await tx.request.create({ data, include: withVotes });
       const { durationMinutes, reason, ticket } = row;
       await this.record(tx, actor, row, 'request.create', {
         profile: profile.name,
@@ -108,7 +88,7 @@ export class RequestsService {
         approvalsNeeded: row.approvalsNeeded,
         policies: row.policies,
       });
-      if (auto) await this.openGrant(tx, actor, row);
+      if (row.state === 'approved') await this.openGrant(tx, actor, row);
       else await this.jobs.enqueue(tx, 'expire-requests', { requestId: row.id }, row.decideBy);
       return presentRequest(await this.row(tx, row.id));
     });

@@ -110,7 +110,7 @@ export const usual = <E extends { kind: string }>(endpoints: readonly E[]): E | 
 export function changesOf<T extends object>(before: object, input: T): Record<string, { from: unknown; to: unknown }> {
   const old = before as Record<string, unknown>;
   return Object.fromEntries(
-    Object.entries(input)
+    Object.entries(input as Record<string, unknown>)
       .filter(([, to]) => to !== undefined)
       .filter(([name, to]) => JSON.stringify(old[name]) !== JSON.stringify(to))
       .map(([name, to]) => [name, { from: name === 'endpoints' ? 'replaced' : old[name], to }]),

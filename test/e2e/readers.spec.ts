@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../support/until.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 import { asAdmin, holdings, nothing } from './holdings.ts';
-import { closed, logIn, mint, opened, person, revoke, setStage, story, type Stage } from './stage.ts';
+import { closed, logIn, type mint, opened, person, revoke, setStage, story, type Stage } from './stage.ts';
 
 let usher: Usher;
 let stage: Stage;

@@ -15,7 +15,7 @@ beforeAll(async () => {
   );
 });
 afterAll(async () => {
-  await service.onModuleDestroy();
+  await service.onApplicationShutdown();
   await target.stop();
 });
 

@@ -23,7 +23,7 @@ describe.each([15, 17] as const)('installed by the master on PostgreSQL %i', (ma
     guard = await service.connect(`target-${major}`, target.address, target.broker);
   });
   afterAll(async () => {
-    await service.onModuleDestroy();
+    await service.onApplicationShutdown();
     await target.stop();
   });
 

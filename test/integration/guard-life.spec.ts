@@ -37,7 +37,7 @@ describe.each([15, 17] as const)('the guard on PostgreSQL %i', (major) => {
     guard = await service.connect(`target-${major}`, target.address, target.broker);
   });
   afterAll(async () => {
-    await service.onModuleDestroy();
+    await service.onApplicationShutdown();
     await target.stop();
   });
 

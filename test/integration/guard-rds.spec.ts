@@ -67,7 +67,7 @@ describe.each([15, 17] as const)('with token logins as on RDS, PostgreSQL %i', (
     );
   });
   afterAll(async () => {
-    await service.onModuleDestroy();
+    await service.onApplicationShutdown();
     await instance.close();
   });
 

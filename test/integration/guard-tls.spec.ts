@@ -43,7 +43,7 @@ beforeAll(async () => {
   target = await startGuardTarget(17, createAuthority('ours'));
 });
 afterAll(async () => {
-  await service.onModuleDestroy();
+  await service.onApplicationShutdown();
   await target.stop();
 });
 

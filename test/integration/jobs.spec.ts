@@ -18,7 +18,7 @@ afterEach(async () => {
   await database.owner.query('DELETE FROM pgboss.job');
 });
 afterAll(async () => {
-  await db?.onModuleDestroy();
+  await db?.onApplicationShutdown();
   await database?.drop();
 });
 

@@ -42,7 +42,7 @@ function unfold(error: GraphQLError): readonly GraphQLError[] {
 }
 
 function withCode(error: GraphQLError): GraphQLError {
-  if (typeof error.extensions?.['code'] === 'string' && typeof error.extensions['title'] === 'string') return error;
+  if (typeof error.extensions['code'] === 'string' && typeof error.extensions['title'] === 'string') return error;
   const cause = error.originalError;
   const place = { ...(error.path && { path: error.path }) };
   if (cause && !(cause instanceof GraphQLError) && !isMercurius(cause)) {

@@ -122,11 +122,11 @@ const digest = (what: string, body: unknown): string =>
 
 /** JSON with sorted keys: the same content in another order is the same call. */
 const canonical = (value: unknown): string =>
-  JSON.stringify(value, (_key, inner: unknown) =>
+  JSON.stringify(value ?? null, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
-  ) ?? '';
+  );
 
 /** GraphQL's DateTime wants a Date again, and only what was one: a reason may look like an instant. */
 const revive = (answer: unknown): unknown =>
