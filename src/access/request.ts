@@ -1,4 +1,5 @@
 import type { Prisma } from '../generated/prisma/client.js';
+import { DomainError } from '../platform/errors.js';
 import type { RequestFacts } from '../policy/policy.contract.js';
 import type { IamMode } from '../grants/grants.contract.js';
 import { profileFacts } from '../targets/profile.js';
@@ -67,3 +68,27 @@ export function period(
   const startsAt = ask.startsAt !== null && ask.startsAt > now ? ask.startsAt : now;
   return { startsAt, endsAt: new Date(startsAt.getTime() + ask.durationMinutes * 60_000) };
 }
+
+export const alreadyVoted = (): DomainError =>
+  new DomainError(
+    'conflict',
+    'already_voted',
+    'You have decided on this request already.',
+    'Somebody else must decide now.',
+  );
+
+export const notPending = (state: string): DomainError =>
+  new DomainError(
+    'conflict',
+    'request_not_pending',
+    `The request is ${state} already.`,
+    'Only a pending request can be decided or cancelled.',
+  );
+
+export const notFound = (): DomainError =>
+  new DomainError(
+    'not_found',
+    'request_not_found',
+    'There is no such request, or it is not yours to see.',
+    'GET /v1/requests lists yours.',
+  );

@@ -18,7 +18,17 @@ import { PolicyService } from '../policy/policy.service.js';
 import { visibility, visibleRows } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { Drafts, newRequest, presentDecision } from './drafts.service.js';
-import { approvals, period, presentRequest, requestFacts, withVotes, type RequestRow } from './request.js';
+import {
+  alreadyVoted,
+  approvals,
+  notFound,
+  notPending,
+  period,
+  presentRequest,
+  requestFacts,
+  withVotes,
+  type RequestRow,
+} from './request.js';
 import type {
   AccessRequest,
   AccessRequestPage,
@@ -237,11 +247,10 @@ export class RequestsService {
       principalArn,
       profile,
     } = row;
-    const period_ = period(row, this.clock.now());
     return this.grants.open(tx, actor, {
       ...{ id, requestId, targetId, profileId, personId, login, database, method, mode, principalArn },
       guardProfile: profile.name,
-      ...period_,
+      ...period(row, this.clock.now()),
     });
   }
 
@@ -266,27 +275,3 @@ export class RequestsService {
     return visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
   }
 }
-
-const alreadyVoted = (): DomainError =>
-  new DomainError(
-    'conflict',
-    'already_voted',
-    'You have decided on this request already.',
-    'Somebody else must decide now.',
-  );
-
-const notPending = (state: string): DomainError =>
-  new DomainError(
-    'conflict',
-    'request_not_pending',
-    `The request is ${state} already.`,
-    'Only a pending request can be decided or cancelled.',
-  );
-
-const notFound = (): DomainError =>
-  new DomainError(
-    'not_found',
-    'request_not_found',
-    'There is no such request, or it is not yours to see.',
-    'GET /v1/requests lists yours.',
-  );
