@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { startWorker } from './processes.ts';
 import { openStage } from './token-stage.ts';
 
-const help = `npm run bench -- token [--seconds 8] [--rounds 2] [--connections 16]
+const help = `npm run bench -- token [--seconds 4] [--rounds 4] [--connections 16]
 
 Asks POST /v1/grants/{id}/tokens over loopback and, in turns with it, its floor: a bare Fastify route that verifies the
 same access token, asks Cedar once, writes one row of the same size to the same PostgreSQL (fsync on) and signs.
@@ -36,8 +36,8 @@ function readOptions() {
   const string = (text: string) => ({ type: 'string', default: text }) as const;
   const { values } = parseArgs({
     options: {
-      seconds: string('8'),
-      rounds: string('2'),
+      seconds: string('4'),
+      rounds: string('4'),
       connections: string('16'),
       help: { type: 'boolean', short: 'h', default: false },
     },

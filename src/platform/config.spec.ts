@@ -49,6 +49,15 @@ const variables: Record<string, Variable> = {
   USHER_PORT: whole((s) => s.port, 3000, 0, 65535),
   DATABASE_URL: text((s) => s.databaseUrl, undefined),
   USHER_DATABASE_POOL_SIZE: whole((s) => s.databasePoolSize, 20, 4, 500),
+  USHER_TRUSTED_PROXIES: {
+    of: (s) => s.trustedProxies,
+    unset: [],
+    good: [
+      ['10.0.0.1', ['10.0.0.1']],
+      ['10.0.0.0/8, ::1,', ['10.0.0.0/8', '::1']],
+      ['', []],
+    ],
+  },
   USHER_STATE_DIR: {
     of: (s) => s.stateDirectory,
     unset: resolve('.usher/state'),
