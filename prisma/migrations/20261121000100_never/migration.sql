@@ -78,8 +78,8 @@ BEGIN
     END IF;
     RETURN NEW;
   END IF;
-  IF (NEW.request_id, NEW.target_id, NEW.profile_id, NEW.person_id, NEW.login, NEW.guard_profile, NEW.method, NEW.mode, NEW.principal_arn)
-     IS DISTINCT FROM (OLD.request_id, OLD.target_id, OLD.profile_id, OLD.person_id, OLD.login, OLD.guard_profile, OLD.method, OLD.mode, OLD.principal_arn) THEN
+  IF (NEW.request_id, NEW.target_id, NEW.profile_id, NEW.person_id, NEW.login, NEW.database, NEW.guard_profile, NEW.method, NEW.mode, NEW.principal_arn)
+     IS DISTINCT FROM (OLD.request_id, OLD.target_id, OLD.profile_id, OLD.person_id, OLD.login, OLD.database, OLD.guard_profile, OLD.method, OLD.mode, OLD.principal_arn) THEN
     RAISE EXCEPTION 'what a grant gives to whom is never changed' USING ERRCODE = '23514';
   END IF;
   IF NEW.state IS DISTINCT FROM OLD.state THEN
