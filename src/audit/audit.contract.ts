@@ -1,6 +1,18 @@
 import { ArgsType, Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { ApiProperty } from '@nestjs/swagger';
-import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
+import {
+  IsDate,
+  IsEnum,
+  IsInt,
+  IsOptional,
+  IsUUID,
+  Matches,
+  Max,
+  MaxDate,
+  MaxLength,
+  Min,
+  MinDate,
+} from 'class-validator';
 import { Type } from 'class-transformer';
 import { Json } from '../platform/http/json.scalar.js';
 
@@ -71,11 +83,15 @@ export class AuditQuery {
   @IsOptional()
   @Type(() => Date)
   @IsDate()
+  @MinDate(new Date('2000-01-01'))
+  @MaxDate(new Date('2200-01-01'))
   from?: Date;
   /** Before */
   @IsOptional()
   @Type(() => Date)
   @IsDate()
+  @MinDate(new Date('2000-01-01'))
+  @MaxDate(new Date('2200-01-01'))
   to?: Date;
   @IsOptional()
   @MaxLength(100)

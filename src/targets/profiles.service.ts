@@ -68,7 +68,10 @@ export class ProfilesService {
     return this.db.client.profile.findMany({ where, orderBy: { name: 'asc' } });
   }
 
-  /** What is changed here must agree with the target's own list, and it is that list which live grants follow at once. */
+  /**
+   * What is changed here must agree with the target's own list, and it is that list which live grants follow at once.
+   * @throws DomainError `profile_not_allowed`; `profile_in_use` for groups and connection limit while grants live or requests wait
+   */
   async update(actor: Actor, targetId: string, profileId: string, input: UpdateProfile): Promise<Profile> {
     this.policy.authorize(actor, 'administerTargets');
     const target = await this.targets.row(this.db.client, targetId);
@@ -78,6 +81,9 @@ export class ProfilesService {
       const before = await this.row(tx, target.id, profileId);
       const wanted = { ...before, ...given(input) };
       refuseDifferent(wanted, differences(wanted, allowed.get(before.name)));
+      // the plan that people agreed to names these: what waits or lives keeps them
+      if (promise(wanted) !== promise(before))
+        await refuseInUse(tx, { profileId: before.id }, 'profile_in_use', 'profile');
       const row = await tx.profile.update({
         where: { id: before.id },
         data: { ...input, updatedAt: this.clock.now() },
@@ -151,6 +157,10 @@ export class ProfilesService {
 /** The fields that were sent: a class has all of its fields, and one that was left out must not count as a change. */
 const given = <T extends object>(input: T): Partial<T> =>
   Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+/** What a plan shows of a profile. */
+const promise = ({ groups, connectionLimit }: Pick<ProfileRow, 'groups' | 'connectionLimit'>): string =>
+  JSON.stringify([[...groups].sort(), connectionLimit]);
 
 function refuseDifferent(profile: Parameters<typeof allowStatement>[0], found: readonly string[]): void {
   if (found.length === 0) return;

@@ -32,9 +32,33 @@ const statusByCode: Partial<Record<ErrorCode, number>> = {
   internal: 500,
 };
 
+/** Prisma's and PostgreSQL's codes for a database that cannot be reached, is full, or is going down. */
+const STATE_DOWN = new Set([
+  'P1001',
+  'P1002',
+  'P1008',
+  'P1017',
+  'P2024',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  '53300',
+  '57P01',
+  '57P03',
+]);
+
 /** Any error as the refusal it means. What is not a DomainError says nothing of itself to the caller: the log has it. */
 export function toDomainError(error: unknown): DomainError {
   if (error instanceof DomainError) return error;
+  if (STATE_DOWN.has(String((error as { code?: unknown } | null)?.code)))
+    return new DomainError(
+      'unavailable',
+      'state_unavailable',
+      "Usher's own database does not answer.",
+      'Try again in a moment; if it stays, tell whoever runs Usher.',
+      {
+        cause: error,
+      },
+    );
   const status =
     error instanceof HttpException ? error.getStatus() : (error as { statusCode?: unknown } | null)?.statusCode;
   switch (status) {
