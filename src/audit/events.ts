@@ -1,5 +1,6 @@
 /** Everything that can be on record. Details hold facts and names, never a token, a password or a key. */
 export type AuditAction =
+  | 'person.firstSeen'
   | 'target.create'
   | 'target.update'
   | 'target.delete'

@@ -7,18 +7,6 @@ import type { GrantRow } from './grant.js';
 
 type EndpointRow = GrantRow['target']['endpoints'][number];
 
-/** What a login has lost: the leases of these grants, and with `everything` all right to log in. */
-export interface Lost {
-  login: string;
-  grantIds: ReadonlySet<string>;
-  everything: boolean;
-}
-
-interface Cleared {
-  ended: number;
-  left: string[];
-}
-
 /** For so long a right that was given on the writer is waited for on a reader. */
 const REPLICATION_MS = 3_000;
 const PAUSE_MS = 50;
@@ -31,37 +19,34 @@ const PAUSE_MS = 50;
 export class Readers {
   constructor(private readonly access: TargetAccess) {}
 
-  /** Ends the sessions of a login that has lost something. Answers how many, and what is left, in words. */
-  async clear(target: GrantRow['target'], writer: TargetSession, lost: Lost): Promise<Cleared> {
+  /** Ends the sessions of a login that has lost its access. Answers how many, and what is left, in words. */
+  async clear(
+    target: GrantRow['target'],
+    writer: TargetSession,
+    login: string,
+  ): Promise<{ ended: number; left: string[] }> {
     const first = writable(target.endpoints);
     const readers = target.endpoints.filter(
       ({ kind, id }) => (kind === 'reader' || kind === 'instance') && id !== first?.id,
     );
-    const all: Cleared = { ended: 0, left: [] };
-    // one after the other: what is borrowed to reach one is given back before the next
-    for (const endpoint of readers) {
-      const { ended, left } = await this.attempt(target, endpoint, writer, lost);
-      all.ended += ended;
-      all.left.push(...left);
-    }
-    return all;
+    const found = await Promise.all(readers.map((endpoint) => this.attempt(target, endpoint, writer, login)));
+    return { ended: found.reduce((sum, { ended }) => sum + ended, 0), left: found.flatMap(({ left }) => left) };
   }
 
   private async attempt(
     target: GrantRow['target'],
     endpoint: EndpointRow,
     writer: TargetSession,
-    lost: Lost,
-  ): Promise<Cleared> {
+    login: string,
+  ): Promise<{ ended: number; left: string[] }> {
     const where = `${endpoint.kind} ${endpoint.connectHost}:${endpoint.port}`;
     try {
       const reader = await this.access.endpoint(target, endpoint, 'reconcile');
-      if (!(await arrived(reader, lost)))
-        return { ended: 0, left: [`what was taken away has not reached the ${where}: replication is behind`] };
-      if ((await sessions(reader, lost.login)) === 0) return { ended: 0, left: [] };
-      const ended = await this.end(reader, writer, lost.login);
-      // a login that keeps something may be back already, with no more than it keeps
-      const still = lost.everything ? await sessions(reader, lost.login) : 0;
+      if (!(await fenced(reader, login)))
+        return { ended: 0, left: [`it can still log in on the ${where}: replication is behind`] };
+      if ((await sessions(reader, login)) === 0) return { ended: 0, left: [] };
+      const ended = await this.end(reader, writer, login);
+      const still = await sessions(reader, login);
       return { ended, left: still === 0 ? [] : [`${still} sessions are live on the ${where}`] };
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
@@ -79,13 +64,11 @@ export class Readers {
   }
 }
 
-/** Until a reader knows of the loss, a session ended there could be opened anew with all it had. */
-async function arrived(reader: TargetSession, { login, grantIds, everything }: Lost): Promise<boolean> {
+async function fenced(reader: TargetSession, login: string): Promise<boolean> {
   const until = Date.now() + REPLICATION_MS;
   for (;;) {
-    const found = (await reader.inspect([login])).find((known) => known.login === login);
-    const leases = found?.leases.some(({ grantId }) => grantIds.has(grantId)) ?? false;
-    if (!leases && !(everything && found?.exists && found.canLogin)) return true;
+    const [found] = await reader.inspect([login]);
+    if (!found?.exists || !found.canLogin) return true;
     if (Date.now() > until) return false;
     await pause();
   }

@@ -80,14 +80,12 @@ export class Reconciler {
     const byId = new Map(grants.map((grant) => [grant.id, grant]));
     const changes = plan({ desired, ending, actual: before, serverMajor });
     for (const change of changes) await this.apply(session, change, any, byId, done);
-    // from 16 on a session that keeps something loses at once what was taken; up to 15 it may have done SET ROLE before
-    const everything = desired.length === 0;
     const elsewhere =
-      done.fenced.size > 0 && (everything || serverMajor < 16)
-        ? await this.readers.clear(any.target, session, { login: any.login, grantIds: done.fenced, everything })
+      changes.some(({ kind }) => kind === 'terminate' || kind === 'close') && (desired.length === 0 || serverMajor < 16)
+        ? await this.readers.clear(any.target, session, any.login)
         : { ended: 0, left: [] };
     done.sessionsEnded += elsewhere.ended;
-    return conclude(desired, ending, await look(session, any.login), elsewhere.left, done);
+    return conclude(desired, ending, await look(session, any.login), desired.length === 0 ? elsewhere.left : [], done);
   }
 
   private async apply(
@@ -179,7 +177,7 @@ function conclude(
   done: Done,
 ): Settlement {
   const opened = desired.filter((grant) => isOpen(grant, after) && !done.refused.has(grant.id)).map(({ id }) => id);
-  const onTarget = [...(desired.length === 0 ? remains(after) : lost(desired, ending, after)), ...elsewhere];
+  const onTarget = desired.length === 0 ? [...remains(after), ...elsewhere] : lost(desired, ending, after);
   const inIam = [...done.attached].map(
     ([id, { message }]) => `the IAM policy ${policyName(id)} is still attached: ${message}`,
   );
