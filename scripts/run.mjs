@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { prepare, Refused, root, say, typeStripping } from './prepare.mjs';
 
 const tool = (...path) => ['node_modules', ...path].join('/');
@@ -16,6 +17,8 @@ const commands = {
   usher: { needs: 'build', run: ['dist/cli.js'] },
   bench: { needs: 'build', run: benchmark },
   test: { needs: 'build', run: [tool('vitest', 'vitest.mjs'), 'run'] },
+  matrix: { needs: 'build', run: ['scripts/matrix.mjs'] },
+  chaos: { needs: 'build', run: chaos },
   check: { needs: 'build', run: ['scripts/check.mjs'] },
   build: { needs: 'build' },
   generate: { needs: 'metadata' },
@@ -40,6 +43,20 @@ function benchmark(given) {
   return { run: [`bench/${given[0]}.bench.ts`], rest: given.slice(1) };
 }
 
+/** npm run test:chaos -- --runs 50 --seed 7: the service killed and targets stopped, so many times; 50 when nothing is said. */
+function chaos(given) {
+  const { values } = parseArgs({ args: given, options: { runs: { type: 'string' }, seed: { type: 'string' } } });
+  for (const [name, value] of Object.entries(values))
+    if (!/^\d{1,9}$/.test(value)) throw new Refused(`npm run test:chaos -- --${name} <number>, not ${value}`);
+  const env = {
+    USHER_CHAOS_RUNS: values.runs ?? '50',
+    ...(values.seed !== undefined && { USHER_TEST_SEED: values.seed }),
+    // the service is started thousands of times: its modules are compiled once
+    NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'chaos'),
+  };
+  return { run: [...commands.test.run, 'test/chaos/storm.spec.ts', '--disable-console-intercept'], rest: [], env };
+}
+
 async function main() {
   const [name, ...given] = process.argv.slice(2);
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
@@ -49,7 +66,7 @@ async function main() {
     );
   const chosen = typeof command.run === 'function' ? command.run(given) : { run: command.run, rest: given };
   const node = await prepare(command.needs);
-  if (chosen.run) hand(node, [...chosen.run, ...chosen.rest], command.env ?? {});
+  if (chosen.run) hand(node, [...chosen.run, ...chosen.rest], { ...command.env, ...chosen.env });
 }
 
 /** Becomes the command, as far as a parent can: same terminal, same signals, same end. */
