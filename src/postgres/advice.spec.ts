@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { DomainError } from '../platform/errors.js';
+import { reasons } from './reasons.js';
+import { targetSql } from './target-sql.js';
 import { faultBehind, isTransient, TargetFault, toDomainError } from './advice.js';
 
+const endsWell = expect.stringMatching(/\.$/) as string;
 const failure = (code: string, more: object = {}): Error =>
   Object.assign(new Error('ALTER ROLE jane PASSWORD $$SCRAM-SHA-256$4096:secret$$'), {
     code,
@@ -17,6 +20,7 @@ describe('each failure is one refusal, with advice and no secret', () => {
     ['2BP01', 'target_refused', false],
     ['42704', 'target_refused', false],
     ['55P03', 'target_refused', true],
+    ['53200', 'target_refused', true],
     ['53300', 'target_refused', true],
     ['XX000', 'target_refused', true],
     ['40P01', 'target_refused', true],
@@ -62,11 +66,29 @@ test.each([
   ['profile', 'target_refused', 'unavailable'],
   ['ends_at', 'target_refused', 'unavailable'],
   ['login_name', 'invalid_login_name', 'invalid'],
+  ['plan', 'plan_changed', 'conflict'],
+  ['person', 'target_refused', 'unavailable'],
+  ['no_such_lease', 'target_refused', 'unavailable'],
 ])('the guard refusing for %s is told as %s', (reason, code, kind) => {
   const refusal = toDomainError(failure('42501', { schema: 'usher', constraint: reason }));
   expect(refusal).toMatchObject({ kind, code });
   expect(faultBehind(refusal)).toMatchObject({ fault: '42501', reason });
   expect(refusal.message).not.toBe(toDomainError(failure('42501')).message);
+});
+
+test('every reason that the guard can name has its own advice, and none is kept for nothing', () => {
+  const named = [...targetSql().matchAll(/_refuse\('([a-z_]+)'/g)].map(([, reason]) => reason);
+  expect([...reasons.keys()].sort()).toEqual([...new Set(named)].sort());
+  for (const { message, advice } of reasons.values()) expect([message, advice]).toEqual([endsWell, endsWell]);
+});
+
+test('the restriction of password commands, which RDS tells by its words alone', () => {
+  const told = failure('42501', { message: 'must be a member of rds_password to alter passwords' });
+  const refusal = toDomainError(told);
+  expect(refusal).toMatchObject({ kind: 'unavailable', code: 'target_refused' });
+  expect(refusal.advice).toContain('GRANT rds_password TO usher_owner');
+  expect(isTransient(refusal)).toBe(false);
+  expect(faultBehind(refusal)).toMatchObject({ fault: '42501', reason: 'rds_password' });
 });
 
 test('a reason is believed only in the guard’s own form', () => {

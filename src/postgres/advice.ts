@@ -1,5 +1,6 @@
 import { DomainError } from '../platform/errors.js';
-import { bundle, faults, network, reasons, refused, unreachable, untrusted, type Advice } from './faults.js';
+import { bundle, faults, network, refused, unreachable, untrusted, type Advice } from './faults.js';
+import { reasons } from './reasons.js';
 
 /**
  * What may be kept of a failure of `pg`: its code and nothing else. PostgreSQL's own message, detail and context can quote
@@ -10,7 +11,7 @@ export class TargetFault extends Error {
   constructor(
     /** SQLSTATE, Node error code, or `NO_TLS`, `NO_CA`, `CONNECT_TIMEOUT`, `CONNECTION_LOST`, `UNKNOWN`. */
     readonly fault: string,
-    /** The guard's own reason for a refusal, e.g. `paused`, `profile`, `ends_at`, `quota`. */
+    /** The guard's own reason for a refusal, e.g. `paused`, `profile`, `ends_at`, `quota`; or `rds_password`, which RDS only words. */
     readonly reason?: string,
   ) {
     super(reason === undefined ? fault : `${fault} ${reason}`);
@@ -30,7 +31,7 @@ const worded: [RegExp, string][] = [
     /timeout exceeded when trying to connect|timeout expired|Connection terminated due to connection timeout/,
     'CONNECT_TIMEOUT',
   ],
-  [/Query read timeout/, 'CONNECTION_LOST'],
+  [/Query read timeout|Cannot use a pool after calling end/, 'CONNECTION_LOST'],
   [
     /Connection terminated|Client has encountered a connection error|socket disconnected before secure TLS/,
     'CONNECTION_LOST',
@@ -42,7 +43,8 @@ function faultOf(error: unknown): TargetFault {
   if (error instanceof AggregateError && error.errors.length > 0) return faultOf(error.errors[0]);
   if (typeof error !== 'object' || error === null) return new TargetFault('UNKNOWN');
   const code = textOf(error, 'code');
-  if (code !== undefined && /^[A-Z0-9_]{5,60}$/.test(code)) return new TargetFault(code, reasonOf(error));
+  if (code !== undefined && /^[A-Z0-9_]{5,60}$/.test(code))
+    return new TargetFault(code, reasonOf(error) ?? restrictionOf(error));
   const message = textOf(error, 'message') ?? '';
   return new TargetFault(worded.find(([pattern]) => pattern.test(message))?.[1] ?? 'UNKNOWN');
 }
@@ -51,6 +53,16 @@ function faultOf(error: unknown): TargetFault {
 function reasonOf(error: object): string | undefined {
   const reason = textOf(error, 'schema') === 'usher' ? textOf(error, 'constraint') : undefined;
   return reason !== undefined && /^[a-z_]{1,40}$/.test(reason) ? reason : undefined;
+}
+
+/**
+ * With rds.restrict_password_commands RDS refuses with these words, and with no code of its own. They are only looked for,
+ * never passed on. https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.RestrictPasswordMgmt.html
+ */
+function restrictionOf(error: object): string | undefined {
+  return /must be a member of rds_password to alter passwords/.test(textOf(error, 'message') ?? '')
+    ? 'rds_password'
+    : undefined;
 }
 
 function adviceFor({ fault, reason }: TargetFault): Advice {

@@ -1,3 +1,4 @@
+import { factsStatement } from './server-facts.js';
 import type { LeaseToClose, LeaseToOpen, PlanInput, PlannedCall } from './target-session.js';
 
 /**
@@ -5,9 +6,12 @@ import type { LeaseToClose, LeaseToOpen, PlanInput, PlannedCall } from './target
  * Values travel as bind parameters, so none of them can change a statement.
  */
 export const statements = {
-  open: `SELECT usher.open(login => $1::text, profile => $2::text, grant_id => $3::text, ends_at => $4::timestamptz, method => $5::text, scram_verifier => $6::text) AS outcome`,
+  open: `SELECT usher.open(login => $1::text, person => $2::text, profile => $3::text, groups => $4::text[], connection_limit => $5::int, grant_id => $6::text, ends_at => $7::timestamptz, method => $8::text, creates_roles => $9::boolean) AS outcome`,
   close: `SELECT usher.close(login => $1::text, grant_id => $2::text, why => $3::text) AS outcome`,
-  terminate: `SELECT usher.terminate(login => $1::text) AS outcome`,
+  setPassword: `SELECT usher.set_password(login => $1::text, grant_id => $2::text, scram_verifier => $3::text) IS NULL AS outcome`,
+  terminate: `SELECT usher.terminate(logins => $1::text[]) AS outcome`,
+  repair: `SELECT usher.repair(login => $1::text) AS outcome`,
+  survey: `SELECT usher.survey() AS outcome`,
   reach: `SELECT usher.reach(login => $1::text, on_ => $2::boolean) IS NULL AS outcome`,
   endHere: `SELECT usher.end_here(login => $1::text) AS outcome`,
   inspect: `SELECT to_jsonb(i) AS outcome FROM usher.inspect($1::text[]) AS i`,
@@ -15,16 +19,20 @@ export const statements = {
   profiles: `SELECT to_jsonb(p) AS outcome FROM usher.profiles() AS p`,
   hello: `SELECT usher.hello() AS outcome`,
   sweep: `CALL usher.sweep()`,
+  facts: factsStatement,
 } as const;
 
 /** In the order of the placeholders of `statements.open`. */
-export const openParameters = (lease: LeaseToOpen): (string | null)[] => [
+export const openParameters = (lease: LeaseToOpen): unknown[] => [
   lease.login,
+  lease.person,
   lease.profile,
+  [...lease.groups],
+  lease.connectionLimit,
   lease.grantId,
   lease.endsAt.toISOString(),
   lease.method,
-  lease.verifier ?? null,
+  lease.createsRoles ?? false,
 ];
 
 /** In the order of the placeholders of `statements.close`. */
@@ -41,21 +49,24 @@ export function planCalls(plan: PlanInput): PlannedCall[] {
   const grant = { name: 'grant_id', value: plan.grantId ?? '<grant id>' };
   const login = { name: 'login', value: plan.login };
   const endsAt = plan.endsAt?.toISOString() ?? '<end of the grant>';
-  const verifier = plan.method === 'password' ? '<verifier of a fresh random password>' : 'NULL';
   return [
     {
       call: 'open',
       sql: statements.open,
       parameters: [
         login,
+        { name: 'person', value: plan.person },
         { name: 'profile', value: plan.profile.name },
+        { name: 'groups', value: `{${[...plan.profile.groups].sort().join(',')}}` },
+        { name: 'connection_limit', value: String(plan.profile.connectionLimit) },
         grant,
         { name: 'ends_at', value: endsAt },
         { name: 'method', value: plan.method },
-        { name: 'scram_verifier', value: verifier },
+        { name: 'creates_roles', value: String(plan.profile.createsRoles ?? false) },
       ],
       effects: openEffects(plan, endsAt),
     },
+    ...(plan.method === 'password' ? [passwordCall(plan, [login, grant])] : []),
     {
       call: 'close',
       sql: statements.close,
@@ -65,7 +76,7 @@ export function planCalls(plan: PlanInput): PlannedCall[] {
     {
       call: 'terminate',
       sql: statements.terminate,
-      parameters: [login],
+      parameters: [{ name: 'logins', value: `{${plan.login}}` }],
       effects: [
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${plan.login.replaceAll("'", "''")}'; -- when no live grant is left`,
       ],
@@ -80,19 +91,34 @@ const rolesOf = (plan: PlanInput): string[] =>
 function openEffects(plan: PlanInput, endsAt: string): string[] {
   const login = identifier(plan.login);
   const options = plan.serverMajor >= 16 ? ' WITH INHERIT TRUE, SET FALSE' : '';
-  const password = plan.method === 'iam' ? 'NULL' : `'<verifier of a fresh random password>'`;
+  const attributes = [
+    'LOGIN',
+    ...(plan.profile.createsRoles === true ? ['CREATEROLE'] : []),
+    `CONNECTION LIMIT ${plan.profile.connectionLimit} VALID UNTIL '${endsAt}'`,
+    ...(plan.method === 'iam' ? ['PASSWORD NULL'] : []),
+  ];
   return [
     `CREATE ROLE ${login} NOLOGIN; -- when the role is new`,
     `GRANT usher_managed TO ${login}; -- when the role is new`,
     ...rolesOf(plan).map((role) => `GRANT ${identifier(role)} TO ${login}${options};`),
-    `ALTER ROLE ${login} LOGIN CONNECTION LIMIT ${plan.profile.connectionLimit} VALID UNTIL '${endsAt}' PASSWORD ${password};`,
+    `ALTER ROLE ${login} ${attributes.join(' ')};`,
   ];
 }
+
+const VERIFIER = '<verifier of a fresh random password>';
+
+/** Each time the person asks for a password; opening gives none. */
+const passwordCall = (plan: PlanInput, parameters: PlannedCall['parameters']): PlannedCall => ({
+  call: 'set_password',
+  sql: statements.setPassword,
+  parameters: [...parameters, { name: 'scram_verifier', value: VERIFIER }],
+  effects: [`ALTER ROLE ${identifier(plan.login)} PASSWORD '${VERIFIER}'; -- each time the person asks for one`],
+});
 
 function closeEffects(plan: PlanInput): string[] {
   const login = identifier(plan.login);
   return [
-    `ALTER ROLE ${login} NOLOGIN PASSWORD NULL; -- when no live grant is left: the door first`,
+    `ALTER ROLE ${login} NOLOGIN${plan.profile.createsRoles === true ? ' NOCREATEROLE' : ''} PASSWORD NULL; -- when no live grant is left: the door first`,
     ...rolesOf(plan).map((role) => `REVOKE ${identifier(role)} FROM ${login}; -- unless another live grant gives it`),
   ];
 }

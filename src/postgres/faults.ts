@@ -23,7 +23,7 @@ export const untrusted = (message: string, advice: string): Advice => ({
   message,
   advice,
 });
-const notReady = (message: string, advice: string): Advice => ({
+export const notReady = (message: string, advice: string): Advice => ({
   kind: 'unavailable',
   code: 'target_not_ready',
   message,
@@ -35,7 +35,7 @@ export const refused = (message: string, advice: string): Advice => ({
   message,
   advice,
 });
-const busy = (message: string, advice: string): Advice => ({ ...refused(message, advice), transient: true });
+export const busy = (message: string, advice: string): Advice => ({ ...refused(message, advice), transient: true });
 
 const install =
   'The DBA runs the output of `npm run usher -- target-sql` on the writer, in the database registered here.';
@@ -46,55 +46,6 @@ export const bundle =
   'Register the CA bundle of the region (GET /v1/trust/bundles), or the certificate authority the instance uses.';
 const signIn =
   "Check the broker's user name, that `SELECT usher.broker_auth('iam')` was run, that IAM database authentication is on, and that the service's IAM role allows rds-db:connect for usher_broker.";
-
-const reasonTable: Record<string, Advice> = {
-  paused: notReady('The DBA has paused access to this target.', "The DBA sets usher.setting 'paused' to 'off'."),
-  login_name: {
-    kind: 'invalid',
-    code: 'invalid_login_name',
-    message: 'The target does not accept this login name.',
-    advice: 'Choose a name of a-z, 0-9 and _, up to 63 characters, that is not reserved (pg_*, rds*, usher*, aws*).',
-  },
-  profile: refused(
-    "The profile is not on the target's allow-list, or disabled.",
-    'The DBA runs usher.allow(profile, groups, max_minutes) on the target.',
-  ),
-  method: refused(
-    'The target does not allow this login method for the profile.',
-    'The DBA adds the method with usher.allow(..., methods => ...).',
-  ),
-  ends_at: refused(
-    'The end is in the past or beyond the maximum that the target allows for the profile.',
-    "Compare the profile with usher.profiles(); the DBA raises max_minutes, or the target's clock is wrong.",
-  ),
-  group: refused(
-    'The profile names a group role that the target may not hand out.',
-    'The DBA looks at usher.hello(): the group is missing, can log in, or reaches a privileged role.',
-  ),
-  quota: refused(
-    'The target has too many leases or logins.',
-    'The DBA raises the limit in usher.setting, or drops idle logins with usher.drop().',
-  ),
-  not_managed: refused(
-    'A role of this name exists on the target and was not made by usher.',
-    'Give the person another login name, or let the DBA rename the existing role.',
-  ),
-  retired: refused('The login was retired by the DBA.', 'Give the person another login name.'),
-  attributes: refused('The login role carries role attributes.', 'The DBA takes them off with ALTER ROLE.'),
-  member: refused('Another role is a member of the login role.', 'The DBA revokes that membership.'),
-  other_method: refused(
-    'The login has a live grant by the other method.',
-    'End it first: a login uses a token or a password, never both.',
-  ),
-  grant_closed: refused(
-    'The target closed this grant already.',
-    'Ask for a new grant: a closed one is never opened again.',
-  ),
-  role_locked: busy(
-    'A session of the person keeps the role row locked.',
-    'It is tried again; the DBA may end that session.',
-  ),
-};
 
 const faultTable: Record<string, Advice> = {
   // the network
@@ -189,7 +140,11 @@ const faultTable: Record<string, Advice> = {
   ),
   '53300': busy(
     'The target has no connection left.',
-    'Raise max_connections, or the connection limit of usher_broker (20).',
+    'It is tried again; if it lasts, raise max_connections, the limit of the database, or that of usher_broker (20).',
+  ),
+  '53200': busy(
+    'The target has no shared memory left, most likely because a session filled its lock table.',
+    'It is tried again; if it lasts, restart the instance, and look in pg_locks for who takes locks by the thousand.',
   ),
   '55P03': busy(
     'The target is busy: a lock was not given in time.',
@@ -216,9 +171,6 @@ const faultTable: Record<string, Advice> = {
     'Look at the PostgreSQL log of the target at this moment.',
   ),
 };
-
-/** Refusals of the guard, by the reason that it names; see `_refuse` in sql/30-inner.sql. */
-export const reasons: ReadonlyMap<string, Advice> = new Map(Object.entries(reasonTable));
 
 /** By SQLSTATE, Node error code, or one of our own words for a fault that carries no code. */
 export const faults: ReadonlyMap<string, Advice> = new Map(Object.entries(faultTable));

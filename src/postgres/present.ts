@@ -4,6 +4,7 @@ import type {
   InspectedLogin,
   LeaseState,
   LoginMethod,
+  Survey,
   TargetBackend,
 } from './target-session.js';
 
@@ -15,6 +16,7 @@ export interface LeaseRow {
   leftover?: string[];
   created?: boolean;
   known?: boolean;
+  locked?: boolean;
 }
 export interface BackendRow {
   pid: number;
@@ -36,12 +38,16 @@ export interface ProfileRow {
   connection_limit: number;
   methods: LoginMethod[];
   enabled: boolean;
+  manages_passwords: boolean;
+  creates_roles: boolean;
 }
 export interface HelloRow {
   server_version: number;
   guard_version: string;
   paused: boolean;
   in_recovery: boolean;
+  swept_at: string | null;
+  swept_by: string | null;
   problems: { code: string; message: string }[];
 }
 export interface InspectRow {
@@ -54,9 +60,25 @@ export interface InspectRow {
   retired_at: string | null;
   memberships: { role: string; grantor: string; admin: boolean; inherit: boolean | null; set: boolean | null }[];
   members: string[];
-  leases: { grant_id: string; profile: string; method: LoginMethod; opened_at: string; ends_at: string }[];
+  leases: {
+    grant_id: string;
+    profile: string;
+    groups: string[];
+    connection_limit: number;
+    method: LoginMethod;
+    opened_at: string;
+    ends_at: string;
+  }[];
   backends: BackendRow[];
   prepared: number;
+  person: string | null;
+  owned_objects: number;
+  direct_grants: number;
+}
+export interface SurveyRow {
+  logins: InspectRow[];
+  foreign: string[];
+  iam_groups: string[];
 }
 
 /** -infinity is older than every instant there is: as the earliest one that a Date can hold. */
@@ -94,6 +116,8 @@ export const presentProfile = (row: ProfileRow): GuardProfile => ({
   connectionLimit: row.connection_limit,
   methods: row.methods,
   enabled: row.enabled,
+  managesPasswords: row.manages_passwords,
+  createsRoles: row.creates_roles,
 });
 
 export const presentHello = (row: HelloRow): GuardHello => ({
@@ -101,6 +125,8 @@ export const presentHello = (row: HelloRow): GuardHello => ({
   guardVersion: row.guard_version,
   paused: row.paused,
   inRecovery: row.in_recovery,
+  sweptAt: instant(row.swept_at),
+  sweptBy: row.swept_by,
   problems: row.problems.map(({ code, message }) => ({ code, message })),
 });
 
@@ -123,10 +149,21 @@ export const presentLogin = (row: InspectRow): InspectedLogin => ({
   leases: row.leases.map((lease) => ({
     grantId: lease.grant_id,
     profile: lease.profile,
+    groups: lease.groups,
+    connectionLimit: lease.connection_limit,
     method: lease.method,
     openedAt: new Date(lease.opened_at),
     endsAt: new Date(lease.ends_at),
   })),
   backends: row.backends.map(presentBackend),
   preparedTransactions: row.prepared,
+  person: row.person,
+  ownedObjects: row.owned_objects,
+  directGrants: row.direct_grants,
+});
+
+export const presentSurvey = (row: SurveyRow): Survey => ({
+  logins: row.logins.map(presentLogin),
+  foreign: row.foreign,
+  iamGroups: row.iam_groups,
 });

@@ -3,6 +3,8 @@
  * Names of SQL things follow the guard in `sql/`; instants are `Date`, durations carry their unit in the name.
  */
 
+import type { FactsAsked, ServerFacts } from './server-facts.js';
+
 /** How a person proves who they are to PostgreSQL. Never both on one login role: `rds_iam` shuts the password out. */
 export type LoginMethod = 'iam' | 'password';
 
@@ -28,15 +30,29 @@ export interface BrokerLogin {
 /** A lease to open, or to prolong when `grantId` is live already. */
 export interface LeaseToOpen {
   login: string;
+  /** Whose login it is, for ever: the guard refuses the name to anybody else. 8 to 64 characters of `[A-Za-z0-9_.:-]`. */
+  person: string;
   /** Name on the target's own allow-list (`usher.profile`). */
   profile: string;
+  /** What the plan showed of the profile; where the target's list says otherwise by now the guard refuses (`plan`). */
+  groups: readonly string[];
+  connectionLimit: number;
+  /** CREATEROLE, for a password manager. Default false. */
+  createsRoles?: boolean;
   /** 8 to 64 characters of `[A-Za-z0-9_.:-]`; a closed one is refused for ever. */
   grantId: string;
   /** At most the profile's `max_minutes` after the first opening, by the target's clock. */
   endsAt: Date;
+  /** The first one a login is opened with is the only one it can ever have. */
   method: LoginMethod;
-  /** SCRAM-SHA-256 verifier, only and always with method `password`. Clear text and md5 are refused. */
-  verifier?: string | undefined;
+}
+
+/** A password for a login that has a live lease of method `password`. It ends with the last of these leases. */
+export interface PasswordToSet {
+  login: string;
+  grantId: string;
+  /** SCRAM-SHA-256, RFC 5803. Clear text is refused, md5 too unless the DBA allowed it. */
+  verifier: string;
 }
 
 export interface LeaseToClose {
@@ -63,6 +79,8 @@ export interface OpenedLease extends LeaseState {
 export interface ClosedLease extends LeaseState {
   /** False when the target never had this lease: nothing was to be done. */
   known: boolean;
+  /** No group is left, but somebody keeps the role's row locked: it may still log in. To be tried again. */
+  locked: boolean;
 }
 
 /** A live session of a managed login. `applicationName` is chosen by the client: never trust it, always escape it. */
@@ -93,6 +111,9 @@ export interface InspectedMembership {
 export interface InspectedLease {
   grantId: string;
   profile: string;
+  /** As agreed at the opening. What the allow-list has taken away since is not given any more. */
+  groups: string[];
+  connectionLimit: number;
   method: LoginMethod;
   openedAt: Date;
   endsAt: Date;
@@ -110,13 +131,42 @@ export interface InspectedLogin {
   /** Of super, createrole, createdb, replication, bypassrls; always empty unless somebody interfered. */
   attributes: string[];
   retiredAt: Date | null;
-  /** Without the marker role usher_managed. Includes rds_iam while an iam lease lives. */
+  /**
+   * Without the marker role usher_managed, and from 16 on without the ADMIN that the server itself gives over roles this
+   * login made. Includes rds_iam while an iam lease lives.
+   */
   memberships: InspectedMembership[];
   /** Roles that are members of this login; always empty unless somebody interfered. */
   members: string[];
   leases: InspectedLease[];
   backends: TargetBackend[];
   preparedTransactions: number;
+  /** Null for a login made by a guard older than 1.1. */
+  person: string | null;
+  /** Objects it owns, over all databases of the cluster. */
+  ownedObjects: number;
+  /** Objects that name it in their access list: rights given to the login itself, beside its groups. */
+  directGrants: number;
+}
+
+/** All of a target that a look for drift compares, in one query. */
+export interface Survey {
+  logins: InspectedLogin[];
+  /** Roles that carry the marker usher_managed and were not made by the guard. */
+  foreign: string[];
+  /** Roles that cannot log in and reach rds_iam: each of their members is shut out of password logins. Without usher_owner. */
+  iamGroups: string[];
+}
+
+/** One right that was tried on the target, and what to do where it is missing. */
+export interface Proof {
+  /** Stable, e.g. `open iam reporting-read`. */
+  right: string;
+  /** `missing`: something cannot work, or is not safe, until the DBA acts. `warn`: it works, and the DBA should know. */
+  verdict: 'ok' | 'warn' | 'missing';
+  finding: string;
+  /** What the DBA runs, or does; null when nothing is to be done. */
+  remedy: string | null;
 }
 
 /** A line of the target's own allow-list, which only its DBA can write. */
@@ -127,6 +177,10 @@ export interface GuardProfile {
   connectionLimit: number;
   methods: LoginMethod[];
   enabled: boolean;
+  /** Gives rds_password: the one exception to the ban on rds_* groups, made by usher.allow_password_manager(). */
+  managesPasswords: boolean;
+  /** And CREATEROLE. */
+  createsRoles: boolean;
 }
 
 /** Something the DBA should put right; `code` is stable. */
@@ -142,6 +196,9 @@ export interface GuardHello {
   paused: boolean;
   /** True on a reader: nothing can be opened or closed here. */
   inRecovery: boolean;
+  /** When the leases were last swept by anybody but the broker, e.g. pg_cron; null when never. */
+  sweptAt: Date | null;
+  sweptBy: string | null;
   problems: GuardProblem[];
 }
 
@@ -149,16 +206,32 @@ export interface GuardHello {
 export interface TargetSession {
   open(lease: LeaseToOpen): Promise<OpenedLease>;
   close(lease: LeaseToClose): Promise<ClosedLease>;
-  /** Ends the sessions of one login and answers how many it signalled; call it after `close` is committed, and look again. */
-  terminate(login: string): Promise<number>;
+  /** Sets or replaces the password of a live lease. */
+  setPassword(password: PasswordToSet): Promise<void>;
+  /**
+   * Ends the sessions of these logins, those not yet in pg_stat_activity too, and answers how many it signalled; call it
+   * after `close` is committed, and look again. Unknown logins are left out.
+   */
+  terminate(logins: readonly string[]): Promise<number>;
+  /** Makes a managed login what its live leases say, as open and close do. */
+  repair(login: string): Promise<LeaseState>;
   /** On the writer: lets the guard end the sessions of a login on readers too, until it is taken back. */
   reach(login: string, on: boolean): Promise<void>;
   /** Ends the sessions of a login on this very instance, also a reader. Refused until `reach` was replicated there. */
   endHere(login: string): Promise<number>;
   /** All managed logins, or only those named (unknown names are left out). */
   inspect(logins?: readonly string[]): Promise<InspectedLogin[]>;
+  /** Everything a look for drift compares. */
+  survey(): Promise<Survey>;
+  /**
+   * Tries every right the broker needs, in transactions that are rolled back, and says what is missing.
+   * @param probe the login name to try with, for a target whose `login_pattern` refuses `check_…`
+   */
+  prove(probe?: string): Promise<Proof[]>;
   profiles(): Promise<GuardProfile[]>;
   hello(): Promise<GuardHello>;
+  /** The server's settings, slots and clock, and who reaches `rds_iam`: read past the guard, as any login may. */
+  facts(asked?: FactsAsked): Promise<ServerFacts>;
   /** Live sessions of all managed logins on the instance this session is connected to. */
   activity(): Promise<TargetBackend[]>;
   /** Closes every expired lease and then ends the sessions of logins without a lease, as pg_cron would. */
@@ -167,7 +240,7 @@ export interface TargetSession {
 
 /** What an approver is shown: the very statement, its parameters, and what it does inside the target. */
 export interface PlannedCall {
-  call: 'open' | 'close' | 'terminate';
+  call: 'open' | 'set_password' | 'close' | 'terminate';
   sql: string;
   parameters: { name: string; value: string }[];
   /** The statements that the guard runs for it, in order; conditions are SQL comments. */
@@ -175,7 +248,8 @@ export interface PlannedCall {
 }
 export interface PlanInput {
   login: string;
-  profile: { name: string; groups: readonly string[]; connectionLimit: number };
+  person: string;
+  profile: { name: string; groups: readonly string[]; connectionLimit: number; createsRoles?: boolean };
   method: LoginMethod;
   /** Null while it is not yet given: shown as `<grant id>`. */
   grantId: string | null;

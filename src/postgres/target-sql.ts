@@ -1,7 +1,20 @@
 import { readFileSync } from 'node:fs';
 
 /** In this order, inside one transaction. */
-const parts = ['10-roles', '20-tables', '30-inner', '40-broker', '50-read', '60-dba', '70-rights'] as const;
+const parts = [
+  '10-roles',
+  '20-tables',
+  '30-inner',
+  '32-sessions',
+  '34-state',
+  '40-broker',
+  '42-end',
+  '45-sweep',
+  '50-read',
+  '60-dba',
+  '65-custody',
+  '70-rights',
+] as const;
 
 const header = `-- usher: the guard that the access broker calls on one RDS/Aurora PostgreSQL cluster. PostgreSQL 14 to 18.
 --
@@ -12,6 +25,7 @@ const header = `-- usher: the guard that the access broker calls on one RDS/Auro
 -- Afterwards (docs/target-setup.md explains each step):
 --     SELECT usher.broker_auth('iam');                           -- lets the broker log in, by IAM token only
 --     SELECT usher.allow('reporting-read', '{app_ro}', 480);     -- profile, group roles, longest lease in minutes
+--     SELECT usher.allow_password_manager('passwords', 60);      -- only where people are to set passwords of others (rds_password)
 --     SELECT cron.schedule('usher-sweep', '* * * * *', 'CALL usher.sweep()');   -- ends access even with no broker running
 -- Stop everything at once:  UPDATE usher.setting SET value = 'on' WHERE name = 'paused';
 -- Remove:                   SELECT usher.uninstall();

@@ -3,17 +3,19 @@
 -- Why a keeper: on PostgreSQL 16+ whoever creates a role is its ADMIN member for ever, and pg_hba's "+rds_iam" matches ANY
 -- membership path. If the master created usher_owner, the master itself would count as an IAM user and its password would
 -- stop working. So a throw-away role creates the keeper and the owner and is dropped again: no path master -> rds_iam.
+
+-- 1a. Install or upgrade? usher.keeper is the name of the role to make, and empty for an upgrade.
 DO $$
 DECLARE
-  v int := current_setting('server_version_num')::int;
-  me name := current_user;
   k name := 'usher_keeper';
   i int := 1;
 BEGIN
-  IF v < 140000 THEN RAISE EXCEPTION 'usher needs PostgreSQL 14 or newer'; END IF;
+  PERFORM set_config('usher.keeper', '', true);
+  IF current_setting('server_version_num')::int < 140000 THEN RAISE EXCEPTION 'usher needs PostgreSQL 14 or newer'; END IF;
 
   IF to_regnamespace('usher') IS NOT NULL THEN
     IF to_regprocedure('usher.enter()') IS NULL THEN RAISE EXCEPTION 'schema usher exists and is not ours'; END IF;
+    PERFORM set_config('usher.before', usher.version(), true);   -- looked at in 3
     PERFORM usher.enter();
     EXECUTE 'GRANT CREATE ON SCHEMA usher TO usher_owner';
     RETURN;
@@ -28,7 +30,17 @@ BEGIN
     i := i + 1;
     k := 'usher_keeper_' || i;
   END LOOP;
+  PERFORM set_config('usher.keeper', k, true);
+END $$;
 
+-- 1b. The roles.
+DO $$
+DECLARE
+  v int := current_setting('server_version_num')::int;
+  me name := current_user;
+  k name := current_setting('usher.keeper');
+BEGIN
+  IF k = '' THEN RETURN; END IF;
   CREATE SCHEMA usher;
   REVOKE ALL ON SCHEMA usher FROM PUBLIC;
 
@@ -56,12 +68,20 @@ BEGIN
   EXECUTE 'GRANT usher_parked TO usher_owner' || CASE WHEN v >= 160000 THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
 
   EXECUTE format('SET LOCAL ROLE %I', me);
+END $$;
+
+-- 1c. What usher_owner and the others are given.
+DO $$
+DECLARE
+  k name := current_setting('usher.keeper');
+BEGIN
+  IF k = '' THEN RETURN; END IF;
   GRANT USAGE, CREATE ON SCHEMA usher TO usher_owner;
   EXECUTE format('GRANT USAGE, CREATE ON SCHEMA usher TO %I', k);
   GRANT USAGE ON SCHEMA usher TO usher_broker;
   -- ADMIN without INHERIT or SET: it may hand rds_iam on, and is not itself made richer by it
   EXECUTE 'GRANT rds_iam TO usher_owner'
-    || CASE WHEN v >= 160000 THEN ' WITH ADMIN TRUE, INHERIT FALSE, SET FALSE' ELSE ' WITH ADMIN OPTION' END;
+    || CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH ADMIN TRUE, INHERIT FALSE, SET FALSE' ELSE ' WITH ADMIN OPTION' END;
   IF to_regrole('rds_password') IS NOT NULL THEN   -- rds.restrict_password_commands=1 lets only its members set passwords
     GRANT rds_password TO usher_owner;
   END IF;
@@ -74,8 +94,16 @@ BEGIN
       RAISE WARNING 'no pg_read_all_stats: inspect() will not show client addresses';
     END;
   END;
+END $$;
 
-  -- The bridge. Frozen: nobody can replace it later, so it stays this small.
+-- 1d. The bridge. Frozen: nobody can replace it later, so it stays this small.
+DO $$
+DECLARE
+  v int := current_setting('server_version_num')::int;
+  me name := current_user;
+  k name := current_setting('usher.keeper');
+BEGIN
+  IF k = '' THEN RETURN; END IF;
   EXECUTE format('SET LOCAL ROLE %I', k);
   CREATE FUNCTION usher.enter() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
   BEGIN

@@ -1,78 +1,25 @@
 -- 6. For the DBA only. The first part runs with usher_owner's rights.
 
--- Custody: never to a richer role (a SECURITY DEFINER function or trigger planted by the person would run with its rights).
-CREATE FUNCTION usher.retire(login text)
-RETURNS TABLE (database text, kind text, owned boolean, n bigint, objects text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
-#variable_conflict use_column
-DECLARE
-  u oid;
-BEGIN
-  PERFORM usher._lock();
-  u := usher._managed(login);
-  IF EXISTS (SELECT 1 FROM usher.lease x WHERE x.role = u AND x.closed_at IS NULL) THEN
-    PERFORM usher._refuse('live_lease', 'close its leases first', '55006');
-  END IF;
-  PERFORM usher._sync(u);
-  UPDATE usher.login x SET retired_at = coalesce(x.retired_at, clock_timestamp()) WHERE x.role = u;
-  RETURN QUERY SELECT * FROM usher.owned(login);   -- as it was before
-  PERFORM usher._borrow(login::name, true);
-  BEGIN
-    EXECUTE format('REASSIGN OWNED BY %I TO usher_parked', login);
-    EXECUTE format('DROP OWNED BY %I', login);
-  EXCEPTION WHEN insufficient_privilege THEN
-    RAISE WARNING 'not parked here: % (GRANT CREATE ON SCHEMA ... TO usher_parked, then retire again)', SQLERRM;
-  END;
-  PERFORM usher._give_back(login::name);
-  RETURN QUERY SELECT '(still) ' || o.database, o.kind, o.owned, o.n, o.objects FROM usher.owned(login) o
-    WHERE o.kind <> 'pg_auth_members';
-END $$;
-
--- Other databases: lend(login), then in each of them REASSIGN OWNED BY <login> TO usher_parked; DROP OWNED BY <login>; then
--- lend(login, false).
-CREATE FUNCTION usher.lend(login text, on_ boolean DEFAULT true) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-  u oid;
-BEGIN
-  PERFORM usher._lock();
-  u := usher._managed(login);
-  IF NOT on_ THEN
-    EXECUTE format('REVOKE %I, usher_parked FROM %I', login, session_user);
-    RETURN;
-  END IF;
-  IF NOT EXISTS (SELECT 1 FROM usher.login x WHERE x.role = u AND x.retired_at IS NOT NULL) THEN
-    PERFORM usher._refuse('not_retired', 'retire it first', '55006');
-  END IF;
-  EXECUTE format('GRANT %I, usher_parked TO %I', login, session_user)
-    || CASE WHEN usher._since16() THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
-END $$;
-
-CREATE FUNCTION usher.drop(login text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-  u oid;
-BEGIN
-  PERFORM usher._lock();
-  u := usher._managed(login);
-  IF EXISTS (SELECT 1 FROM usher.lease x WHERE x.role = u AND x.closed_at IS NULL) THEN
-    PERFORM usher._refuse('live_lease', 'close its leases first', '55006');
-  END IF;
-  EXECUTE format('DROP ROLE %I', login);
-  DELETE FROM usher.login x WHERE x.role = u;
-END $$;
-
--- How the broker itself logs in: 'iam', a SCRAM verifier, or NULL (locked).
+-- How the broker itself logs in: 'iam', a SCRAM verifier, or NULL: locked out, and its sessions ended. Who logged in before that was
+-- committed is ended by calling it once more. A thief may hold the role's rows: his sessions go first then.
 CREATE FUNCTION usher.broker_auth(how text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+  b oid := 'usher_broker'::regrole;
 BEGIN
+  IF how IS NULL THEN
+    PERFORM usher._insist(b, 'ALTER ROLE usher_broker NOLOGIN PASSWORD NULL');
+    PERFORM usher._kill(b);
+  END IF;
+  PERFORM usher._tidy_broker();
   IF how = 'iam' THEN
     GRANT rds_iam TO usher_broker;
-    ALTER ROLE usher_broker LOGIN PASSWORD NULL;
+    PERFORM usher._insist(b, 'ALTER ROLE usher_broker LOGIN PASSWORD NULL');
     RETURN;
   END IF;
   IF pg_has_role('usher_broker', 'rds_iam', 'MEMBER') THEN REVOKE rds_iam FROM usher_broker; END IF;
-  IF how IS NULL THEN
-    ALTER ROLE usher_broker NOLOGIN PASSWORD NULL;
-  ELSE
-    PERFORM usher._check_verifier('password', how);
-    EXECUTE format('ALTER ROLE usher_broker LOGIN PASSWORD %L', how);
+  IF how IS NOT NULL THEN
+    PERFORM usher._check_verifier(how);
+    PERFORM usher._insist(b, format('ALTER ROLE usher_broker LOGIN PASSWORD %L', how));
   END IF;
 END $$;
 
@@ -87,7 +34,7 @@ BEGIN
   IF EXISTS (SELECT 1 FROM usher.lease WHERE closed_at IS NULL) THEN
     PERFORM usher._refuse('live_lease', 'set paused=on and close every lease first', '55006');
   END IF;
-  FOR r IN SELECT p.rolname FROM pg_roles p WHERE p.oid IN (SELECT role FROM usher.login)
+  FOR r IN SELECT p.rolname FROM pg_roles p WHERE p.oid IN (SELECT role FROM usher.login WHERE dropped_at IS NULL)
        OR p.rolname IN ('usher_broker', 'usher_managed', 'usher_parked')
        OR p.rolname IN (SELECT unnest(groups) FROM usher.profile) LOOP
     EXECUTE format('GRANT %I TO usher_owner WITH ADMIN OPTION', r.rolname);
@@ -115,7 +62,31 @@ BEGIN
   INSERT INTO usher.profile AS x (name, groups, max_minutes, connection_limit, methods)
     VALUES (profile, groups, max_minutes, connection_limit, methods)
     ON CONFLICT ON CONSTRAINT profile_pkey DO UPDATE SET groups = excluded.groups, max_minutes = excluded.max_minutes,
-      connection_limit = excluded.connection_limit, methods = excluded.methods, enabled = true;
+      connection_limit = excluded.connection_limit, methods = excluded.methods, enabled = true,
+      manages_passwords = false, creates_roles = false;
+END $$;
+
+-- The one way to rds_password, for the few people who set other people's passwords; an act of its own, so that allow() can never
+-- do it by a slip of the pen. creates_roles gives CREATEROLE too, which AWS says such people need. Before 16 that reaches every role
+-- that is no superuser, rds_superuser among them: whoever has it is master of the cluster.
+CREATE FUNCTION usher.allow_password_manager(profile text, max_minutes int, connection_limit int DEFAULT 2,
+  creates_roles boolean DEFAULT false, methods text[] DEFAULT '{iam}', accept_risk boolean DEFAULT false)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  IF to_regrole('rds_password') IS NULL THEN RAISE EXCEPTION 'role rds_password not found: is this RDS?'; END IF;
+  IF creates_roles AND NOT accept_risk AND current_setting('server_version_num')::int < 160000 THEN
+    RAISE EXCEPTION 'before PostgreSQL 16 CREATEROLE reaches every role that is no superuser'
+      USING HINT = 'Leave creates_roles off, or say accept_risk => true.';
+  END IF;
+  IF current_setting('server_version_num')::int >= 160000 THEN
+    GRANT rds_password TO usher_owner WITH ADMIN OPTION;
+  END IF;
+  INSERT INTO usher.profile AS x (name, groups, max_minutes, connection_limit, methods, manages_passwords, creates_roles)
+    VALUES (profile, '{rds_password}', max_minutes, connection_limit, methods, true, creates_roles)
+    ON CONFLICT ON CONSTRAINT profile_pkey DO UPDATE SET groups = excluded.groups, max_minutes = excluded.max_minutes,
+      connection_limit = excluded.connection_limit, methods = excluded.methods, enabled = true,
+      manages_passwords = true, creates_roles = excluded.creates_roles;
 END $$;
 
 -- Fails on a live lease or an owned object, and then nothing is removed.
@@ -124,7 +95,7 @@ DECLARE
   r record;
   k name := (SELECT pg_get_userbyid(proowner) FROM pg_proc WHERE oid = 'usher.enter()'::regprocedure);
 BEGIN
-  FOR r IN SELECT p.rolname FROM usher.login l JOIN pg_roles p ON p.oid = l.role LOOP
+  FOR r IN SELECT p.rolname FROM usher.login l JOIN pg_roles p ON p.oid = l.role WHERE l.dropped_at IS NULL LOOP
     PERFORM usher.drop(r.rolname);
   END LOOP;
   PERFORM usher.enter();

@@ -1,7 +1,8 @@
 -- 7. Who may execute what, and the pinned settings. Ends by giving the borrowed membership back and checking that it is gone.
 DO $$
 DECLARE
-  for_broker CONSTANT text[] := '{open,close,terminate,reach,end_here,inspect,activity,profiles,hello,owned,version,sweep,sweep_close,sweep_kill,_more,_skip}';
+  for_broker CONSTANT text[] := '{open,set_password,close,terminate,repair,reach,end_here,inspect,survey,activity,profiles,
+    hello,owned,version,sweep,sweep_close,sweep_kill,sweep_done,_more,_skip}';
   for_dba CONSTANT text[] := '{_bad_group,_more,_skip}';   -- beside every name without a leading underscore
   f record;
 BEGIN
@@ -16,11 +17,8 @@ BEGIN
     IF f.prosecdef THEN
       -- the caller chooses these in his session and they would change what the function does: e.g. DateStyle 'SQL, DMY' with
       -- TimeZone Asia/Kolkata writes 'IST', which is read back as another zone, and VALID UNTIL moves by hours
-      EXECUTE format('ALTER ROUTINE %s SET search_path = pg_catalog, pg_temp', f.sig);
-      EXECUTE format('ALTER ROUTINE %s SET datestyle = ''ISO, YMD''', f.sig);
-      EXECUTE format('ALTER ROUTINE %s SET timezone = ''UTC''', f.sig);
-      EXECUTE format('ALTER ROUTINE %s SET standard_conforming_strings = on', f.sig);
-      EXECUTE format('ALTER ROUTINE %s SET lock_timeout = ''10s''', f.sig);
+      EXECUTE format('ALTER ROUTINE %s SET search_path = pg_catalog, pg_temp SET datestyle = ''ISO, YMD'' SET timezone = ''UTC''
+        SET standard_conforming_strings = on SET lock_timeout = ''10s''', f.sig);
       IF current_setting('server_version_num')::int >= 160000 THEN
         EXECUTE format('ALTER ROUTINE %s SET createrole_self_grant = ''''', f.sig);
       END IF;
@@ -29,7 +27,7 @@ BEGIN
   END LOOP;
 
   SET LOCAL ROLE usher_owner;
-  EXECUTE format('GRANT SELECT ON usher.login, usher.lease TO %I', session_user);
+  EXECUTE format('GRANT SELECT ON usher.login, usher.lease, usher.standing, usher.opened, usher.swept, usher.installed TO %I', session_user);
   RESET ROLE;
   REVOKE CREATE ON SCHEMA usher FROM usher_owner;
   PERFORM usher.leave();
