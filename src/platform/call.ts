@@ -40,6 +40,15 @@ export function markRaised(error: unknown, call: Call): void {
 export const runCall = <T>(call: Call, run: () => T): T => storage.run(call, run);
 export const currentCall = (): Call | undefined => storage.getStore();
 
+/**
+ * Runs a change that stands although the call itself is refused: it is no part of the answer, so none is kept for the call's
+ * Idempotency-Key, and the same call may be made again.
+ */
+export function apart<T>(run: () => Promise<T>): Promise<T> {
+  const call = storage.getStore();
+  return call ? storage.run({ ...call, idempotent: undefined }, run) : run();
+}
+
 /** Says what the current call is about, as soon as it is known; a later refusal is then audited with it. */
 export function concerning(subject: CallSubject): void {
   const call = storage.getStore();

@@ -23,6 +23,21 @@ const text = (of: Variable['of'], unset: unknown): Variable => ({
     ['  ', unset],
   ],
 });
+const webAddress = (of: Variable['of']): Variable => ({
+  of,
+  unset: undefined,
+  good: [
+    ['https://usher.example.com', 'https://usher.example.com'],
+    ['http://127.0.0.1:3000/x', 'http://127.0.0.1:3000/x'],
+  ],
+  bad: [
+    'usher.example.com',
+    'http://usher.example.com',
+    'https://me@usher.example.com',
+    'file:///etc',
+    'http://localhost.evil',
+  ],
+});
 const whole = (of: Variable['of'], unset: number, min: number, max: number): Variable => ({
   of,
   unset,
@@ -83,8 +98,22 @@ const variables: Record<string, Variable> = {
   USHER_EXTERNAL_ID: text((s) => s.aws.externalId, undefined),
   USHER_SECRETS_DIR: text((s) => s.aws.secretsDirectory, undefined),
   USHER_POLICY_FILE: text((s) => s.policyFile, undefined),
+  USHER_TRUST_MIRROR_HOURS: whole(({ trustMirror }) => trustMirror.hours, 0, 0, 720),
+  USHER_TRUST_MIRROR_FROM: webAddress(({ trustMirror }) => trustMirror.from),
+  USHER_TRUST_MIRROR_AT: webAddress(({ trustMirror }) => trustMirror.at),
   USHER_REQUEST_TTL_MINUTES: whole((s) => s.requestTtlMinutes, 1440, 1, 43200),
   USHER_SAMPLE_SECONDS: whole((s) => s.sampleSeconds, 5, 0, 3600),
+  USHER_DRIFT_MINUTES: whole((s) => s.drift.minutes, 5, 0, 1440),
+  USHER_DRIFT_MODE: {
+    of: (s) => s.drift.mode,
+    unset: 'repair',
+    good: [
+      ['report', 'report'],
+      [' repair ', 'repair'],
+      ['', 'repair'],
+    ],
+    bad: ['Report', 'off', 'report,repair'],
+  },
   USHER_JOBS: flag((s) => s.jobs, true),
   USHER_GRAPHIQL: flag((s) => s.graphiql, true),
   USHER_LOG_LEVEL: text((s) => s.logLevel, 'info'),

@@ -24,18 +24,43 @@ export interface Settings {
   };
   readonly aws: {
     readonly endpointUrl: string | undefined;
+    readonly region: string | undefined;
     readonly connectRoleName: string;
     readonly externalId: string | undefined;
+    /** How long the keys live that sign tokens. */
+    readonly connectSeconds: number;
+    /** Whether sessions that sign tokens carry tags; the trust policies must then allow sts:TagSession. */
+    readonly sessionTags: boolean;
+    /** Sessions for people in one account and region in a second, in this process. */
+    readonly stsPerSecond: number;
     readonly secretsDirectory: string | undefined;
     /** Reads a secret out of the environment at use; only names that start with USHER_SECRET_. */
     readonly env: (name: string) => string | undefined;
   };
   readonly policyFile: string | undefined;
   readonly trustOverrides: TrustOverrides;
+  readonly trustMirror: {
+    /** Hours between two looks at the CA bundles that are mirrored; 0: none is. */
+    readonly hours: number;
+    /** Where `{region}/{region}-bundle.pem` stand; undefined: at AWS. */
+    readonly from: string | undefined;
+    /** Where clients reach Usher, for links to the mirror; undefined: they are sent to AWS. */
+    readonly at: string | undefined;
+  };
   /** Minutes after which a request that nobody answered expires. */
   readonly requestTtlMinutes: number;
+  /** Login tokens for one target in a second, in this process; beyond that 429. */
+  readonly tokensPerSecond: number;
   /** Seconds between two looks at who is connected; 0 switches the sampler off. */
   readonly sampleSeconds: number;
+  readonly drift: {
+    /** Minutes between two comparisons of a target with the store; 0 switches them off. */
+    readonly minutes: number;
+    /** `report` tells what was found, `repair` also mends what carries Usher's own marker. */
+    readonly mode: 'report' | 'repair';
+  };
+  /** Minutes between two looks at what databases AWS has; 0: only when somebody asks. */
+  readonly discoveryMinutes: number;
   /** Jobs run in this process; false for a process that only answers the API. */
   readonly jobs: boolean;
   readonly graphiql: boolean;
@@ -76,6 +101,24 @@ function flag(env: Environment, name: string, fallback: boolean): boolean {
   if (value === undefined) return fallback;
   if (value !== 'true' && value !== 'false') throw new ConfigError(`${name} must be true or false`);
   return value === 'true';
+}
+
+/** What comes from there is believed because of its TLS; on this machine nobody is between. */
+function address(env: Environment, name: string): string | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  const url = URL.parse(value);
+  const loopback = url !== null && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
+  if (url !== null && url.username === '' && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)))
+    return value;
+  throw new ConfigError(`${name} must be an https address (http on loopback only)`);
+}
+
+function oneOf<T extends string>(env: Environment, name: string, fallback: T, words: readonly T[]): T {
+  const value = text(env, name) ?? fallback;
+  const word = words.find((known) => known === value);
+  if (word === undefined) throw new ConfigError(`${name} must be ${words.join(' or ')}`);
+  return word;
 }
 
 /** A JSON object, or the name of a file that holds one. */
@@ -122,15 +165,30 @@ export function readSettings(env: Environment): Settings {
     },
     aws: {
       endpointUrl: text(env, 'AWS_ENDPOINT_URL'),
+      region: text(env, 'AWS_REGION') ?? text(env, 'AWS_DEFAULT_REGION'),
       connectRoleName: text(env, 'USHER_CONNECT_ROLE') ?? 'usher-connect',
       externalId: text(env, 'USHER_EXTERNAL_ID'),
+      connectSeconds: integer(env, 'USHER_CONNECT_SECONDS', 3600, 900, 3600),
+      sessionTags: flag(env, 'USHER_SESSION_TAGS', false),
+      stsPerSecond: integer(env, 'USHER_STS_PER_SECOND', 100, 1, 600),
       secretsDirectory: text(env, 'USHER_SECRETS_DIR'),
       env: (name) => (name.startsWith('USHER_SECRET_') ? env[name] : undefined),
     },
     policyFile: text(env, 'USHER_POLICY_FILE'),
     trustOverrides: trustOverrides(env),
+    trustMirror: {
+      hours: integer(env, 'USHER_TRUST_MIRROR_HOURS', 0, 0, 720),
+      from: address(env, 'USHER_TRUST_MIRROR_FROM'),
+      at: address(env, 'USHER_TRUST_MIRROR_AT'),
+    },
     requestTtlMinutes: integer(env, 'USHER_REQUEST_TTL_MINUTES', 1440, 1, 43200),
+    tokensPerSecond: integer(env, 'USHER_TOKENS_PER_SECOND', 150, 1, 1_000_000),
     sampleSeconds: integer(env, 'USHER_SAMPLE_SECONDS', 5, 0, 3600),
+    drift: {
+      minutes: integer(env, 'USHER_DRIFT_MINUTES', 5, 0, 1440),
+      mode: oneOf(env, 'USHER_DRIFT_MODE', 'repair', ['report', 'repair']),
+    },
+    discoveryMinutes: integer(env, 'USHER_DISCOVERY_MINUTES', 0, 0, 10_080),
     jobs: flag(env, 'USHER_JOBS', true),
     graphiql: flag(env, 'USHER_GRAPHIQL', true),
     logLevel: text(env, 'USHER_LOG_LEVEL') ?? 'info',

