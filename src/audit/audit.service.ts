@@ -36,6 +36,13 @@ export class AuditService extends RefusalRecord {
     await tx.auditEvent.create({ data: this.row(actor, entry) });
   }
 
+  /** As {@link append}, any number of lines in one statement: thousands cost a fraction of a second. */
+  async appendAll(tx: Tx, actor: Actor, entries: readonly AuditEntry[]): Promise<void> {
+    if (entries.length === 0) return;
+    const lines = JSON.stringify(entries.map((entry) => columnsOf(this.row(actor, entry))));
+    await tx.$executeRaw`INSERT INTO audit_event SELECT * FROM jsonb_populate_recordset(NULL::audit_event, ${lines}::jsonb)`;
+  }
+
   /** A line with the columns of `audit_event`, for hand-written SQL that writes it together with something else. */
   row(actor: Actor, entry: AuditEntry): Prisma.AuditEventUncheckedCreateInput & { id: string } {
     return {
@@ -92,6 +99,13 @@ export class AuditService extends RefusalRecord {
     return toPage(rows, limit, present);
   }
 }
+
+const columnsOf = (row: ReturnType<AuditService['row']>) => ({
+  ...{ id: row.id, at: row.at, action: row.action, outcome: row.outcome, code: row.code, details: row.details },
+  ...{ actor_kind: row.actorKind, actor_id: row.actorId, actor_name: row.actorName, subject_id: row.subjectId },
+  ...{ target_id: row.targetId, request_id: row.requestId, grant_id: row.grantId },
+  ...{ address: row.address, correlation_id: row.correlationId },
+});
 
 const filter = (query: AuditQuery): Prisma.AuditEventWhereInput => ({
   ...(query.person !== undefined && { OR: [{ subjectId: query.person }, { actorId: query.person }] }),

@@ -44,6 +44,10 @@ const throttled = later('AWS is throttling this account; it was retried and will
 const unreachable = later('Check that the service reaches the AWS endpoint (network, DNS, proxy, VPC endpoint).', 5);
 const serverFault = later('AWS had a fault of its own; try again shortly.', 5);
 
+const packed = tooLarge(
+  'Session policy and session tags share one packed limit: give a shorter ticket, or set USHER_SESSION_TAGS=false.',
+);
+
 const refusals: Readonly<Record<string, Refusal>> = {
   AccessDenied: accessDenied,
   AccessDeniedException: accessDenied,
@@ -55,10 +59,14 @@ const refusals: Readonly<Record<string, Refusal>> = {
   InvalidClientTokenId: badKey,
   UnrecognizedClientException: badKey,
   SignatureDoesNotMatch: denied(() => "Usher's secret access key does not belong to its access key id."),
-  PackedPolicyTooLarge: tooLarge('Shorten the session policy or the session tags: they share one packed limit.'),
-  PackedPolicyTooLargeException: tooLarge('Shorten the session policy or the session tags: they share one limit.'),
+  PackedPolicyTooLarge: packed,
+  PackedPolicyTooLargeException: packed,
   LimitExceeded: tooLarge("Remove inline policies from the principal: IAM's quota for it is used up."),
   LimitExceededException: tooLarge("Remove inline policies from the principal: IAM's quota for it is used up."),
+  ValidationError: denied(
+    () =>
+      'AWS does not take the request as it is. For sts:AssumeRole: USHER_CONNECT_SECONDS may be no more than MaxSessionDuration of the role.',
+  ),
   MalformedPolicyDocument: denied(() => 'AWS cannot read the policy document: check partition, region and account.'),
   MalformedPolicyDocumentException: denied(
     () => 'AWS cannot read the policy document: check partition, region and account.',

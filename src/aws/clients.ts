@@ -1,12 +1,13 @@
 import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
 import type { AwsConfig } from './config.js';
 
-type Provider = ReturnType<typeof fromNodeProviderChain>;
+/** Where a client's keys come from. `forceRefresh` asks for new ones although the known ones still live. */
+export type CredentialProvider = ReturnType<typeof fromNodeProviderChain>;
 
 /** What every AWS client of Usher is built with; structurally part of each SDK client's own config. */
 export interface ClientSettings {
   readonly region: string;
-  readonly credentials: Provider;
+  readonly credentials: CredentialProvider;
   readonly maxAttempts: number;
   readonly retryMode: 'adaptive';
   readonly requestHandler: {
@@ -17,43 +18,26 @@ export interface ClientSettings {
   readonly endpoint?: string;
 }
 
-const chains = new WeakMap<AwsConfig, Provider>();
+const chains = new WeakMap<AwsConfig, CredentialProvider>();
 
 /** Usher's own credentials. One memoised chain for all clients: each with its own would ask the metadata service again. */
-export const ownCredentials = (config: AwsConfig): Provider => {
+export const ownCredentials = (config: AwsConfig): CredentialProvider => {
   const chain = chains.get(config) ?? fromNodeProviderChain();
   chains.set(config, chain);
   return chain;
 };
 
-/** One client per region, built at first use and kept: sockets, retry quota and adaptive rate live in it. */
-export class RegionalClients<C> {
-  readonly #clients = new Map<string, C>();
-
-  constructor(
-    private readonly config: AwsConfig,
-    private readonly build: (settings: ClientSettings) => C,
-  ) {}
-
-  in(region: string): C {
-    const known = this.#clients.get(region);
-    if (known !== undefined) return known;
-    const client = this.build(settings(this.config, region));
-    this.#clients.set(region, client);
-    return client;
-  }
-
-  forEach(visit: (client: C) => void): void {
-    this.#clients.forEach(visit);
-    this.#clients.clear();
-  }
-}
-
-const settings = (config: AwsConfig, region: string): ClientSettings => {
+/** @param endpoint address of one service in one account, in place of the configured one for all */
+export const clientSettings = (
+  config: AwsConfig,
+  region: string,
+  credentials: CredentialProvider,
+  endpoint = config.endpointUrl,
+): ClientSettings => {
   const timeout = config.timeoutMs ?? 10_000;
   return {
     region,
-    credentials: ownCredentials(config),
+    credentials,
     maxAttempts: config.maxAttempts ?? 5,
     retryMode: 'adaptive',
     requestHandler: {
@@ -61,6 +45,6 @@ const settings = (config: AwsConfig, region: string): ClientSettings => {
       requestTimeout: timeout,
       throwOnRequestTimeout: true,
     },
-    ...(config.endpointUrl === undefined ? {} : { endpoint: config.endpointUrl }),
+    ...(endpoint === undefined ? {} : { endpoint }),
   };
 };

@@ -5,6 +5,8 @@ export const AWS_CONFIG = Symbol('AWS_CONFIG');
 export interface AwsConfig {
   /** One address for every AWS API, for a stand-in or a VPC endpoint. Undefined: AWS' own endpoints. */
   readonly endpointUrl?: string | undefined;
+  /** Region whose STS is asked who Usher itself is. Undefined: that of whatever is asked for. */
+  readonly region?: string | undefined;
   /** Attempts per call, the first included. Default 5. */
   readonly maxAttempts?: number | undefined;
   /** Milliseconds for one attempt; connecting may take a third of it. Default 10,000. */
@@ -13,6 +15,12 @@ export interface AwsConfig {
   readonly connectRoleName: string;
   /** External id that the connect roles' trust policies ask for. */
   readonly externalId?: string | undefined;
+  /** Seconds that a connect session lives, 900 to 3,600: role chaining allows no more. Default 3,600. */
+  readonly connectSeconds?: number | undefined;
+  /** Whether connect sessions carry tags. Default false: without sts:TagSession in the trust policy STS refuses them. */
+  readonly sessionTags?: boolean | undefined;
+  /** Sessions for people in one account and region in a second; AWS' own quota for STS is 600. Default 100. */
+  readonly stsPerSecond?: number | undefined;
   /** The only directory `file:` secret references may point into. Undefined: such references are refused. */
   readonly secretsDirectory?: string | undefined;
   /** Reads one environment variable; `platform` supplies it. Undefined: `env:` references are refused. */

@@ -1,177 +1,194 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { GetAccountSummaryCommand, IAMClient } from '@aws-sdk/client-iam';
+import { GetAccountSummaryCommand, IAMClient, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
+import { Clock, SystemClock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
-import { askAws, awsFault, type AwsCall, isNoSuchEntity } from './aws-fault.js';
-import { RegionalClients } from './clients.js';
-import { AWS_CONFIG, type AwsConfig } from './config.js';
-import { countedLength, type PolicyDocument } from './connect-policy.js';
-import { type InlinePolicies, inlinePolicies } from './inline-policies.js';
+import { RecentlyUsed } from '../platform/recently-used.js';
+import { AccountClients, AwsAccounts } from './accounts.js';
+import { askAws } from './aws-fault.js';
+import { pack } from './packing.js';
+import { documentSize, readDocument, type OwnPolicy } from './packing-slot.js';
+import type { Packing, PackingQuotas, PrincipalPolicies } from './packing-task.js';
 import { iamRegion, parsePrincipal, type Principal } from './principal.js';
+import { PoliciesOfPrincipal } from './principal-policies.js';
 
-/** Every inline policy of Usher's starts so; no other is ever written or deleted. */
-export const SCOPED_POLICY_PREFIX = 'usher-';
-const POLICY_NAME = /^usher-[\w+=,.@-]{1,122}$/;
-
-/** Room on a principal, in IAM's own counting: characters of all its inline policies without white space. */
-export interface PolicyRoom {
-  readonly quota: number;
-  /** By other inline policies than the one to be written. */
-  readonly used: number;
-  readonly needed: number;
-}
-
-export interface ScopedPolicy {
+/** What a principal is to reach. */
+export interface Reach {
   /** A user or role, with its path. */
   readonly principalArn: string;
-  /** Starts with `usher-`, at most 128 of `[\w+=,.@-]`. */
-  readonly policyName: string;
+  /** ARNs of database users: these, and by Usher's policies no others. */
+  readonly desired: readonly string[];
 }
 
+/** One of Usher's own policies that is effective. */
+export interface ScopedPolicyText {
+  readonly principalArn: string;
+  readonly policyName: string;
+  /** JSON, as it was last written by whomever. */
+  readonly document: string;
+  /** ARNs of the database users that it names. */
+  readonly arns: readonly string[];
+  /** It is not as Usher writes it. */
+  readonly edited: boolean;
+}
+
+/** What IAM says of one login; `unknown` where Usher may not ask. */
+export type Probed = 'allowed' | 'implicitDeny' | 'explicitDeny' | 'unknown';
+
+const QUOTAS_MS = 5 * 60_000;
+const MOST_ACCOUNTS = 1_000;
+
 /**
- * Attached mode: one scoped inline policy per grant on a person's IAM user or role. Uses Usher's own credentials, so the
- * principal must be in Usher's own account; one of the same name in another account is told apart by its ARN.
+ * Attached mode: the policies of Usher's own on a person's IAM user or role, in Usher's own account or one that is
+ * registered with a broker role; one of the same name in another account is told apart by its ARN.
+ * Who writes must see to it that nobody else writes to the same principal meanwhile.
  * IAM is eventually consistent: seconds to a minute until a change is felt.
  */
 @Injectable()
 export class IamService implements OnApplicationShutdown {
-  readonly #clients: RegionalClients<IAMClient>;
+  readonly #clients: AccountClients<IAMClient>;
+  readonly #quotas = new RecentlyUsed<{ until: number; map: Readonly<Record<string, number>> }>(MOST_ACCOUNTS);
 
-  constructor(@Inject(AWS_CONFIG) config: AwsConfig) {
-    this.#clients = new RegionalClients(config, (settings) => new IAMClient(settings));
+  constructor(
+    accounts: AwsAccounts,
+    @Inject(Clock) private readonly clock: Pick<Clock, 'now'> = new SystemClock(),
+  ) {
+    this.#clients = new AccountClients(accounts, 'iam', (settings) => new IAMClient(settings));
   }
 
   /**
-   * Writes (or replaces) the policy; refuses before anything is written if it does not fit.
-   * @throws DomainError invalid/`policy_too_large` | `mode_not_supported` | `invalid_input`, unavailable/`aws_denied` | `aws_unavailable`
+   * Makes the principal reach the desired database users by policies of Usher's, as far as they fit.
+   * @param must one that has to fit: where it does not, nothing is written
+   * @param most tidying is done only within so many writes in all
+   * @returns how many writes that took
+   * @throws DomainError invalid/`quota` | `mode_not_supported` | `invalid_input`, unavailable/`aws_denied` | `aws_unavailable`
    */
-  async putScopedPolicy(put: ScopedPolicy & { readonly document: PolicyDocument }): Promise<void> {
-    refusePolicyName(put.policyName);
-    await this.fits(put);
-    const principal = parsePrincipal(put.principalArn);
-    const document = JSON.stringify(put.document);
-    await askAws(call(principal, 'Put{}Policy'), () => this.#policies(principal).put(put.policyName, document));
+  async settle(reach: Reach, { must, most }: { must?: string; most?: number } = {}): Promise<number> {
+    const principal = parsePrincipal(reach.principalArn);
+    const policies = await this.#policies(principal);
+    const found = await policies.arn();
+    if (must === undefined && found === undefined) return 0;
+    // another path is the same user or role, moved since: good enough to take something away, not to give
+    if (must === undefined ? found?.split(':')[4] !== principal.accountId : found !== principal.arn)
+      throw stranger(principal);
+    const { writes } = await this.#packing(principal, policies, reach, { must, most });
+    for (const write of writes) await policies.write(write);
+    return writes.length;
   }
 
-  /** Takes the policy off. A policy or principal that is not there is done. */
-  async deleteScopedPolicy(remove: ScopedPolicy): Promise<void> {
-    refusePolicyName(remove.policyName);
-    const principal = parsePrincipal(remove.principalArn);
-    const policies = this.#policies(principal);
+  /**
+   * Whether `must` would fit beside the others. Reads the principal and the quotas of its account; writes nothing.
+   * @throws DomainError as {@link IamService.settle}
+   */
+  async fits(reach: Reach, must: string): Promise<void> {
+    const principal = parsePrincipal(reach.principalArn);
+    const policies = await this.#policies(principal);
+    if ((await policies.arn()) !== principal.arn) throw stranger(principal);
+    const desired = [...new Set([...reach.desired, must])];
+    await this.#packing(principal, policies, { ...reach, desired }, { must });
+  }
+
+  /**
+   * Usher's own policies that are effective on the principal, with what they say; others are not shown.
+   * A principal that is gone has none; one that moved to another path is still the same.
+   */
+  async readScopedPolicies(principalArn: string): Promise<ScopedPolicyText[]> {
+    const principal = parsePrincipal(principalArn);
+    const policies = await this.#policies(principal);
+    const found = await policies.arn();
+    if (found === undefined) return [];
+    if (found.split(':')[4] !== principal.accountId) throw stranger(principal);
+    const own = effective((await policies.read()).own);
+    return own.map(({ name, document }) => ({ principalArn, policyName: name, document, ...readDocument(document) }));
+  }
+
+  /**
+   * Asks IAM's simulator whether the principal may log in as that user. It knows the principal's policies and its
+   * permissions boundary, not every service control policy: `allowed` is the most that can be known without a login.
+   */
+  async probe(principalArn: string, dbUserArn: string): Promise<Probed> {
+    const principal = parsePrincipal(principalArn);
+    const client = await this.#client(principal);
+    const ask = { PolicySourceArn: principalArn, ActionNames: ['rds-db:connect'], ResourceArns: [dbUserArn] };
     try {
-      const found = await policies.arn();
-      // Another path is the same user or role, moved since the policy was put on it. Another account is a stranger.
-      if (found?.split(':')[4] !== principal.accountId) throw stranger(principal);
-      await policies.remove(remove.policyName);
-    } catch (thrown) {
-      if (!isNoSuchEntity(thrown)) throw awsFault(thrown, call(principal, 'Delete{}Policy'));
+      const call = { action: 'iam:SimulatePrincipalPolicy', on: principalArn };
+      const answer = await askAws(call, () => client.send(new SimulatePrincipalPolicyCommand(ask)));
+      return answer.EvaluationResults?.[0]?.EvalDecision ?? 'implicitDeny';
+    } catch (error) {
+      if (error instanceof DomainError && error.code === 'aws_denied') return 'unknown';
+      throw error;
     }
   }
 
-  /**
-   * Reads the principal's inline policies and the account's quota; writes nothing.
-   * @param ask.policyName a policy that `document` would replace: its present size is not counted
-   * @throws DomainError invalid/`policy_too_large` with the numbers
-   */
-  async fits(ask: {
-    readonly principalArn: string;
-    readonly document: PolicyDocument;
-    readonly policyName?: string | undefined;
-  }): Promise<PolicyRoom> {
-    const principal = parsePrincipal(ask.principalArn);
-    const policies = await this.#verified(principal);
-    const [quota, names] = await Promise.all([this.#quota(principal), allNames(principal, policies)]);
-    const others = names.filter((name) => name !== ask.policyName);
-    let used = 0;
-    for (const name of others) used += await sizeOf(principal, policies, name);
-    const needed = countedLength(JSON.stringify(ask.document));
-    if (used + needed > quota) throw tooLarge(principal, { quota, used, needed }, others.length);
-    return { quota, used, needed };
-  }
-
-  /** Names of Usher's own inline policies on the principal, sorted; other policies are left out. */
-  async listScopedPolicies(principalArn: string): Promise<string[]> {
-    const principal = parsePrincipal(principalArn);
-    const names = await allNames(principal, await this.#verified(principal));
-    return names.filter((name) => name.startsWith(SCOPED_POLICY_PREFIX)).sort();
-  }
-
   onApplicationShutdown(): void {
-    this.#clients.forEach((client) => client.destroy());
+    this.#clients.destroy();
   }
 
-  /** IAM's calls take a bare name, so the ARN is compared: the same name in Usher's own account may be somebody else. */
-  async #verified(principal: Principal): Promise<InlinePolicies> {
-    const policies = this.#policies(principal);
-    const found = await askAws(call(principal, 'Get{}'), () => policies.arn());
-    if (found !== principal.arn) throw stranger(principal);
-    return policies;
+  async #packing(
+    principal: Principal,
+    policies: PoliciesOfPrincipal,
+    { desired }: Reach,
+    { must, most }: { must?: string | undefined; most?: number | undefined },
+  ): Promise<Packing> {
+    const [quotas, found] = [await this.#quotasOf(principal), await policies.read()];
+    const shardName = (number: number): string => policies.managed.name(number);
+    const packing = pack({ ...found, desired, quotas, shardName, ...(most !== undefined && { most }) });
+    if (must !== undefined && packing.unplaced.includes(must)) throw full(principal, found, quotas);
+    return packing;
   }
 
-  async #quota(principal: Principal): Promise<number> {
-    const on = `account ${principal.accountId}`;
-    const answer = await askAws({ action: 'iam:GetAccountSummary', on }, () =>
-      this.#client(principal).send(new GetAccountSummaryCommand({})),
-    );
-    const map: Readonly<Record<string, number>> = answer.SummaryMap ?? {};
-    return principal.kind === 'user' ? (map['UserPolicySizeQuota'] ?? 2_048) : (map['RolePolicySizeQuota'] ?? 10_240);
+  async #quotasOf(principal: Principal): Promise<PackingQuotas> {
+    const map = await this.#summary(principal);
+    const user = principal.kind === 'user';
+    return {
+      inline: user ? (map['UserPolicySizeQuota'] ?? 2_048) : (map['RolePolicySizeQuota'] ?? 10_240),
+      managed: map['PolicySizeQuota'] ?? 6_144,
+      versions: map['VersionsPerPolicyQuota'] ?? 5,
+      attached: map[user ? 'AttachedPoliciesPerUserQuota' : 'AttachedPoliciesPerRoleQuota'] ?? 10,
+    };
   }
 
-  #policies(principal: Principal): InlinePolicies {
-    return inlinePolicies(this.#client(principal), principal);
+  async #summary(principal: Principal): Promise<Readonly<Record<string, number>>> {
+    const key = `${principal.partition} ${principal.accountId}`;
+    const [known, now] = [this.#quotas.get(key), this.clock.now().getTime()];
+    if (known && known.until > now) return known.map;
+    const client = await this.#client(principal);
+    const call = { action: 'iam:GetAccountSummary', on: `account ${principal.accountId}` };
+    const answer = await askAws(call, () => client.send(new GetAccountSummaryCommand({})));
+    const map = answer.SummaryMap ?? {};
+    this.#quotas.set(key, { until: now + QUOTAS_MS, map });
+    return map;
   }
 
-  #client(principal: Principal): IAMClient {
-    return this.#clients.in(iamRegion(principal.partition));
+  async #policies(principal: Principal): Promise<PoliciesOfPrincipal> {
+    return new PoliciesOfPrincipal(await this.#client(principal), principal);
+  }
+
+  #client({ partition, accountId }: Principal): Promise<IAMClient> {
+    return this.#clients.in({ partition, accountId, region: iamRegion(partition) });
   }
 }
 
-/** @param name the IAM action with `{}` for User or Role */
-const call = (principal: Principal, name: string): AwsCall => ({
-  action: `iam:${name.replace('{}', principal.kind === 'user' ? 'User' : 'Role')}`,
-  on: principal.arn,
-});
+const effective = (own: readonly OwnPolicy[]): OwnPolicy[] => own.filter(({ attached }) => attached);
 
-const allNames = async (principal: Principal, policies: InlinePolicies): Promise<string[]> => {
-  const names: string[] = [];
-  let marker: string | undefined;
-  do {
-    const from = marker;
-    const page = await askAws(call(principal, 'List{}Policies'), () => policies.page(from));
-    names.push(...(page.PolicyNames ?? []));
-    marker = page.IsTruncated ? page.Marker : undefined;
-  } while (marker !== undefined);
-  return names;
-};
-
-/** Zero for a policy that went away between the listing and the reading. */
-const sizeOf = async (principal: Principal, policies: InlinePolicies, name: string): Promise<number> => {
-  try {
-    return countedLength(decodeURIComponent((await policies.encodedDocument(name)) ?? ''));
-  } catch (thrown) {
-    if (isNoSuchEntity(thrown)) return 0;
-    throw awsFault(thrown, call(principal, 'Get{}Policy'));
-  }
-};
-
-const tooLarge = ({ arn, kind }: Principal, { quota, used, needed }: PolicyRoom, others: number): DomainError =>
-  new DomainError(
+/** With the numbers, and every way out. */
+function full({ arn, kind }: Principal, found: PrincipalPolicies, quotas: PackingQuotas): DomainError {
+  const { inline, attached } = quotas;
+  const ours = effective(found.own).filter(({ place }) => place === 'managed').length;
+  const smallest = documentSize(1, 88);
+  const role = kind === 'user' ? 'name an IAM role instead (its inline quota is five times as large), ' : '';
+  return new DomainError(
     'invalid',
-    'policy_too_large',
-    `The policy needs ${needed} characters, but ${arn} has ${Math.max(0, quota - used)} of ${quota} left: its ${others} other inline policies use ${used}.`,
-    kind === 'user'
-      ? 'End a grant, remove inline policies of the user, name an IAM role instead (its quota is five times as large), or ask for session mode.'
-      : 'End a grant, remove inline policies of the role, or ask for session mode.',
+    'quota',
+    `No room is left on ${arn} for one more database user: inline policies may have ${inline} characters, of which those of others use ${found.otherInline} (Usher's needs ${smallest} and more); ` +
+      `${found.otherAttached + ours} of ${attached} managed policies are attached, ${ours} of them Usher's and full at ${quotas.managed} characters each.`,
+    `End a grant, take policies off the ${kind}, ${role}have AWS raise "Managed policies attached to an IAM ${kind}" (Service Quotas), or ask for session mode, which writes no policy.`,
   );
+}
 
 const stranger = ({ arn, kind }: Principal): DomainError =>
   new DomainError(
     'invalid',
     'invalid_input',
-    `${arn} is not the ${kind} of that name in the account of Usher's own credentials.`,
-    'Check account id and path of the ARN; for a principal of another account ask for session mode.',
+    `${arn} is not the ${kind} of that name in the account that Usher reached.`,
+    'Check account id and path of the ARN, and the broker role that is registered for the account.',
   );
-
-const refusePolicyName = (name: string): void => {
-  if (POLICY_NAME.test(name)) return;
-  throw new DomainError('invalid', 'invalid_input', `Usher's policies are named ${SCOPED_POLICY_PREFIX}<grant>.`);
-};

@@ -1,11 +1,17 @@
 import {
+  AttachRolePolicyCommand,
+  AttachUserPolicyCommand,
   DeleteRolePolicyCommand,
   DeleteUserPolicyCommand,
+  DetachRolePolicyCommand,
+  DetachUserPolicyCommand,
   GetRoleCommand,
   GetRolePolicyCommand,
   GetUserCommand,
   GetUserPolicyCommand,
   type IAMClient,
+  ListAttachedRolePoliciesCommand,
+  ListAttachedUserPoliciesCommand,
   ListRolePoliciesCommand,
   ListUserPoliciesCommand,
   PutRolePolicyCommand,
@@ -19,6 +25,12 @@ interface Page {
   readonly Marker?: string | undefined;
 }
 
+interface AttachedPage {
+  readonly AttachedPolicies?: { PolicyArn?: string | undefined }[] | undefined;
+  readonly IsTruncated?: boolean | undefined;
+  readonly Marker?: string | undefined;
+}
+
 /** IAM's calls for one principal: users and roles have the same ones under different names. Throws what the SDK throws. */
 export interface InlinePolicies {
   /** ARN of the user or role that has this name in the account of the client's credentials. */
@@ -28,6 +40,9 @@ export interface InlinePolicies {
   encodedDocument(PolicyName: string): Promise<string | undefined>;
   put(PolicyName: string, PolicyDocument: string): Promise<void>;
   remove(PolicyName: string): Promise<void>;
+  attachedPage(Marker: string | undefined): Promise<AttachedPage>;
+  attach(PolicyArn: string): Promise<void>;
+  detach(PolicyArn: string): Promise<void>;
 }
 
 export const inlinePolicies = (client: IAMClient, principal: Principal): InlinePolicies =>
@@ -44,6 +59,13 @@ const ofUser = (client: IAMClient, UserName: string): InlinePolicies => ({
   remove: async (PolicyName) => {
     await client.send(new DeleteUserPolicyCommand({ UserName, PolicyName }));
   },
+  attachedPage: (Marker) => client.send(new ListAttachedUserPoliciesCommand({ UserName, Marker })),
+  attach: async (PolicyArn) => {
+    await client.send(new AttachUserPolicyCommand({ UserName, PolicyArn }));
+  },
+  detach: async (PolicyArn) => {
+    await client.send(new DetachUserPolicyCommand({ UserName, PolicyArn }));
+  },
 });
 
 const ofRole = (client: IAMClient, RoleName: string): InlinePolicies => ({
@@ -56,5 +78,12 @@ const ofRole = (client: IAMClient, RoleName: string): InlinePolicies => ({
   },
   remove: async (PolicyName) => {
     await client.send(new DeleteRolePolicyCommand({ RoleName, PolicyName }));
+  },
+  attachedPage: (Marker) => client.send(new ListAttachedRolePoliciesCommand({ RoleName, Marker })),
+  attach: async (PolicyArn) => {
+    await client.send(new AttachRolePolicyCommand({ RoleName, PolicyArn }));
+  },
+  detach: async (PolicyArn) => {
+    await client.send(new DetachRolePolicyCommand({ RoleName, PolicyArn }));
   },
 });

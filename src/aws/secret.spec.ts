@@ -1,6 +1,7 @@
 import { format, inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { Secret, SigningCredentials } from './secret.js';
+import { Secret } from '../platform/secret.js';
+import { SigningCredentials } from './secret.js';
 
 const keys = { accessKeyId: 'ASIAHIDDEN', secretAccessKey: 'hidden-key', sessionToken: 'hidden-token' };
 

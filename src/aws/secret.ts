@@ -1,31 +1,5 @@
 import { inspect } from 'node:util';
-
-const HIDDEN = '[secret]';
-
-/** A value that prints as `[secret]` everywhere (JSON, inspect, string, log); only `reveal()` gives it. */
-export class Secret {
-  readonly #value: string;
-
-  constructor(value: string) {
-    this.#value = value;
-  }
-
-  reveal(): string {
-    return this.#value;
-  }
-
-  toString(): string {
-    return HIDDEN;
-  }
-
-  toJSON(): string {
-    return HIDDEN;
-  }
-
-  [inspect.custom](): string {
-    return HIDDEN;
-  }
-}
+import { HIDDEN } from '../platform/secret.js';
 
 /** Temporary or standing AWS keys, in memory only. Prints as `[secret]`; a spread or clone copies nothing. */
 export class SigningCredentials {

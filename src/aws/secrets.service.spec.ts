@@ -2,10 +2,14 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AwsAccounts } from './accounts.js';
+import type { AwsConfig } from './config.js';
 import { SecretsService } from './secrets.service.js';
 
 let root: string;
 let secrets: SecretsService;
+
+const secretsOf = (config: AwsConfig) => new SecretsService(config, AwsAccounts.alone(config));
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'usher-secrets-'));
@@ -19,7 +23,7 @@ beforeAll(async () => {
   await symlink(join(root, 'out'), join(root, 'in/link'));
   await symlink(join(root, 'in/sub/db'), join(root, 'link-in'));
   const variables: Readonly<Record<string, string>> = { USHER_SECRET_DB: 'from-env', PGPASSWORD: 'other' };
-  secrets = new SecretsService({
+  secrets = secretsOf({
     connectRoleName: 'usher-connect',
     secretsDirectory: join(root, 'in'),
     env: (name) => variables[name],
@@ -73,7 +77,7 @@ test.each(['env:USHER_SECRET_UNSET', 'file:ROOT/in/empty', 'file:ROOT/in/large',
 );
 
 test('without a directory or an environment nothing is read', async () => {
-  const bare = new SecretsService({ connectRoleName: 'usher-connect' });
+  const bare = secretsOf({ connectRoleName: 'usher-connect' });
   await expect(bare.read(`file:${root}/in/sub/db`)).rejects.toMatchObject({ code: 'invalid_input' });
   await expect(bare.read('env:USHER_SECRET_DB')).rejects.toMatchObject({ code: 'target_not_ready' });
 });

@@ -5,24 +5,28 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { DomainError } from '../platform/errors.js';
 import { askAws } from './aws-fault.js';
-import { RegionalClients } from './clients.js';
+import { AccountClients, AwsAccounts, type AccountPlace } from './accounts.js';
+import type { ClientSettings } from './clients.js';
 import { AWS_CONFIG, type AwsConfig } from './config.js';
-import { Secret } from './secret.js';
+import { Secret } from '../platform/secret.js';
 
 const ENV = /^env:(USHER_SECRET_[A-Z0-9_]{1,100})$/;
 const FILE = /^file:(\/.{1,1000})$/;
-const SECRET_ARN = /^arn:aws(?:-[a-z]+)*:secretsmanager:([a-z0-9-]+):[0-9]{12}:secret:[\w/+=.@-]{1,600}$/;
+const SECRET_ARN =
+  /^arn:(?<partition>aws(?:-[a-z]+)*):secretsmanager:(?<region>[a-z0-9-]+):(?<accountId>[0-9]{12}):secret:[\w/+=.@-]{1,600}$/;
 const LARGEST_FILE = 65_536;
 
 /** Secrets, read at use and never kept: from the environment, a file or AWS Secrets Manager. */
 @Injectable()
 export class SecretsService implements OnApplicationShutdown {
   readonly #config: AwsConfig;
-  readonly #clients: RegionalClients<SecretsManagerClient>;
+  readonly #clients: AccountClients<SecretsManagerClient>;
 
-  constructor(@Inject(AWS_CONFIG) config: AwsConfig) {
+  constructor(@Inject(AWS_CONFIG) config: AwsConfig, accounts: AwsAccounts) {
     this.#config = config;
-    this.#clients = new RegionalClients(config, (settings) => new SecretsManagerClient(settings));
+    // a secret's own policy may let Usher's principal read it from another account
+    const build = (settings: ClientSettings): SecretsManagerClient => new SecretsManagerClient(settings);
+    this.#clients = new AccountClients(accounts, 'secretsmanager', build, 'own-credentials');
   }
 
   /**
@@ -35,8 +39,9 @@ export class SecretsService implements OnApplicationShutdown {
     if (variable !== undefined) return this.#fromEnvironment(variable);
     const path = FILE.exec(reference)?.[1];
     if (path !== undefined) return await this.#fromFile(path);
-    const region = SECRET_ARN.exec(reference)?.[1];
-    if (region !== undefined) return await this.#fromSecretsManager(region, reference);
+    const { partition, region, accountId } = SECRET_ARN.exec(reference)?.groups ?? {};
+    if (partition !== undefined && region !== undefined && accountId !== undefined)
+      return await this.#fromSecretsManager({ partition, region, accountId }, reference);
     throw new DomainError(
       'invalid',
       'invalid_input',
@@ -46,7 +51,7 @@ export class SecretsService implements OnApplicationShutdown {
   }
 
   onApplicationShutdown(): void {
-    this.#clients.forEach((client) => client.destroy());
+    this.#clients.destroy();
   }
 
   #fromEnvironment(variable: string): Secret {
@@ -67,9 +72,10 @@ export class SecretsService implements OnApplicationShutdown {
     return present((await contents(real))?.replace(/\r?\n$/, ''), 'The file of this reference');
   }
 
-  async #fromSecretsManager(region: string, arn: string): Promise<Secret> {
+  async #fromSecretsManager(place: AccountPlace, arn: string): Promise<Secret> {
+    const client = await this.#clients.in(place);
     const answer = await askAws({ action: 'secretsmanager:GetSecretValue', on: arn }, () =>
-      this.#clients.in(region).send(new GetSecretValueCommand({ SecretId: arn })),
+      client.send(new GetSecretValueCommand({ SecretId: arn })),
     );
     return present(password(answer.SecretString), `The secret ${arn}`);
   }

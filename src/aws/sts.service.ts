@@ -1,11 +1,12 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import { STSClient } from '@aws-sdk/client-sts';
+import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible';
 import { DomainError } from '../platform/errors.js';
-import { askAws } from './aws-fault.js';
-import { RegionalClients } from './clients.js';
+import { AccountClients, AwsAccounts, type OwnIdentity } from './accounts.js';
+import { assumeRole } from './assume-role.js';
 import { AWS_CONFIG, type AwsConfig } from './config.js';
 import type { PolicyDocument } from './connect-policy.js';
-import { SigningCredentials } from './secret.js';
+import type { SigningCredentials } from './secret.js';
 
 export interface AssumeConnectRole {
   readonly partition: string;
@@ -33,16 +34,32 @@ export interface ConnectSession {
 const SESSION_NAME = /^[\w+=,.@-]{2,64}$/;
 /** AWS STS AssumeRole: plain text of an inline session policy. The packed limit applies besides. */
 const SESSION_POLICY_LIMIT = 2_048;
+/** As AWS allows a request to differ from its own clock (Signature Version 4, RequestTimeTooSkewed). */
+const MOST_SKEW_MS = 5 * 60_000;
+/** Who would wait longer for a turn at STS is told to come again. */
+const LONGEST_WAIT_SECONDS = 2;
 
 /** AWS STS: the connect session whose keys sign one person's login tokens. */
 @Injectable()
 export class StsService implements OnApplicationShutdown {
-  readonly #clients: RegionalClients<STSClient>;
+  readonly #clients: AccountClients<STSClient>;
   readonly #config: AwsConfig;
+  readonly #accounts: AwsAccounts;
+  readonly #rate: RateLimiterQueue;
 
-  constructor(@Inject(AWS_CONFIG) config: AwsConfig) {
+  constructor(@Inject(AWS_CONFIG) config: AwsConfig, accounts: AwsAccounts) {
     this.#config = config;
-    this.#clients = new RegionalClients(config, (settings) => new STSClient(settings));
+    this.#accounts = accounts;
+    const points = config.stsPerSecond ?? 100;
+    const rate = new RateLimiterMemory({ points, duration: 1 });
+    this.#rate = new RateLimiterQueue(rate, { maxQueueSize: points * LONGEST_WAIT_SECONDS });
+    // the connect role of an account that is not registered may trust Usher's own principal directly
+    this.#clients = new AccountClients(accounts, 'sts', (settings) => new STSClient(settings), 'own-credentials');
+  }
+
+  /** For a command of an operator, which has no register of accounts: with Usher's own credentials everywhere. */
+  static alone(config: AwsConfig): StsService {
+    return new StsService(config, AwsAccounts.alone(config));
   }
 
   /**
@@ -52,47 +69,77 @@ export class StsService implements OnApplicationShutdown {
   async assumeConnectRole(ask: AssumeConnectRole): Promise<ConnectSession> {
     const policy = JSON.stringify(ask.policy);
     refuse(ask, policy);
-    const role = ask.roleName ?? this.#config.connectRoleName;
+    const account = await this.#accounts.find(ask);
+    const role = ask.roleName ?? account?.connectRole ?? this.#config.connectRoleName;
     const roleArn = `arn:${ask.partition}:iam::${ask.accountId}:role/${role}`;
-    const answer = await askAws({ action: 'sts:AssumeRole', on: roleArn }, () =>
-      this.#clients.in(ask.region).send(
-        new AssumeRoleCommand({
-          RoleArn: roleArn,
-          RoleSessionName: ask.sessionName,
-          Policy: policy,
-          DurationSeconds: ask.durationSeconds ?? 3_600,
-          SourceIdentity: ask.sourceIdentity,
-          ExternalId: this.#config.externalId,
-          Tags: ask.tags && Object.entries(ask.tags).map(([Key, Value]) => ({ Key, Value })),
-        }),
-      ),
-    );
-    const keys = answer.Credentials;
-    const principalArn = answer.AssumedRoleUser?.Arn;
-    if (!keys?.AccessKeyId || !keys.SecretAccessKey || !keys.SessionToken || !keys.Expiration || !principalArn) {
-      throw new DomainError('unavailable', 'aws_unavailable', `STS gave an incomplete answer for ${roleArn}.`);
-    }
-    const credentials = new SigningCredentials({
-      accessKeyId: keys.AccessKeyId,
-      secretAccessKey: keys.SecretAccessKey,
-      sessionToken: keys.SessionToken,
-      expiresAt: keys.Expiration,
+    const client = await this.#clients.in(ask);
+    // Usher's own way into a target waits for nobody: what people ask for must not keep access from being ended
+    if (ask.sourceIdentity !== undefined) await this.#turn(`${ask.accountId}/${ask.region}`);
+    const seconds = ask.durationSeconds ?? this.#config.connectSeconds ?? 3_600;
+    const { credentials, principalArn } = await assumeRole(client, {
+      RoleArn: roleArn,
+      RoleSessionName: ask.sessionName,
+      Policy: policy,
+      DurationSeconds: seconds,
+      SourceIdentity: ask.sourceIdentity,
+      // the external id of an account is for the door that Usher comes in by: its broker role, else the connect role itself
+      ExternalId: (account?.brokerRoleArn === null ? account.externalId : null) ?? this.#config.externalId,
+      Tags: ask.tags && Object.entries(ask.tags).map(([Key, Value]) => ({ Key, Value })),
     });
+    refuseSkew(credentials.expiresAt.getTime() - seconds * 1_000 - Date.now());
     return { credentials, principalArn };
   }
 
+  /**
+   * The tags that a connect session carries, in the grammar of STS; undefined where they are switched off. Sessions of
+   * different tags are different sessions: what is kept of one must not serve another.
+   */
+  tags(wanted: Readonly<Record<string, string>>): Readonly<Record<string, string>> | undefined {
+    if (this.#config.sessionTags !== true) return undefined;
+    return Object.fromEntries(Object.entries(wanted).map(([key, value]) => [key, tagValue(value)]));
+  }
+
+  /** @throws DomainError quota/`too_many_requests` when more wait than will be served in two seconds */
+  async #turn(place: string): Promise<void> {
+    await this.#rate.removeTokens(1, place).catch(() => {
+      throw new DomainError(
+        'quota',
+        'too_many_requests',
+        'Too many people ask for sessions in this AWS account at once.',
+        'Try again in a moment: a token that you have serves any number of connections for 15 minutes.',
+        { retryAfterSeconds: LONGEST_WAIT_SECONDS },
+      );
+    });
+  }
+
   /** Who Usher itself is in AWS: for readiness and for telling an operator which principal to trust. */
-  async callerIdentity(region: string): Promise<{ arn: string; accountId: string }> {
-    const answer = await askAws({ action: 'sts:GetCallerIdentity', on: 'its own credentials' }, () =>
-      this.#clients.in(region).send(new GetCallerIdentityCommand({})),
-    );
-    return { arn: answer.Arn ?? '', accountId: answer.Account ?? '' };
+  callerIdentity(region: string): Promise<OwnIdentity> {
+    return this.#accounts.own(region);
   }
 
   onApplicationShutdown(): void {
-    this.#clients.forEach((client) => client.destroy());
+    this.#clients.destroy();
   }
 }
+
+/** AWS STS: letters, digits, blanks and `_.:/=+-@`, 256 at most. What else there is becomes `_`. */
+const tagValue = (text: string): string => text.replace(/[^\p{L}\p{Z}\p{N}_.:/=+\-@]/gu, '_').slice(0, 256);
+
+/**
+ * The SDK puts its own calls right when AWS tells another time; a login token is signed without AWS, by this host's clock,
+ * which is also why no injected clock is asked. Such a token fails with no more than "PAM authentication failed".
+ * @param ahead milliseconds by which the time of AWS is ahead
+ */
+const refuseSkew = (ahead: number): void => {
+  if (Math.abs(ahead) <= MOST_SKEW_MS) return;
+  const minutes = `${Math.round(Math.abs(ahead) / 60_000)} minutes`;
+  throw new DomainError(
+    'unavailable',
+    'aws_denied',
+    `The clock of Usher's host is ${minutes} ${ahead > 0 ? 'behind' : 'ahead of'} that of AWS: no token that it signs would be taken.`,
+    "Set the clock of the service's host (chronyc tracking).",
+  );
+};
 
 const refuse = (ask: AssumeConnectRole, policy: string): void => {
   const seconds = ask.durationSeconds ?? 3_600;
