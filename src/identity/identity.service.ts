@@ -1,15 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
 import type { Person } from '../generated/prisma/client.js';
+import type { Method } from '../generated/prisma/enums.js';
 import type { PersonActor, PersonId } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import type { VerifiedPerson } from './identity.contract.js';
-import { loginName, withSuffix } from './login-name.js';
+import { endsAsPassword, loginBy, loginName, withSuffix } from './login-name.js';
+import { removed, type Standing } from './standing.js';
 import { bearerToken, TokenVerifier } from './token-verifier.js';
 
-/** Milliseconds for which a person's row is taken as read: how late a lock may be noticed. */
+/**
+ * Milliseconds for which a person's row is taken as read: how late another process may notice a lock or a removal. What
+ * changes something looks again in its own transaction: see `hold`.
+ */
 const FRESH = 1_000;
 /** Milliseconds after which `last_seen_at` is written again. */
 const SEEN = 60_000;
@@ -36,7 +41,7 @@ export class IdentityService {
   /**
    * The person who calls.
    * @param authorization value of the Authorization header
-   * @throws DomainError `token_missing`, `token_invalid`, `token_expired`, `identity_provider_unavailable`
+   * @throws DomainError `token_missing`, `token_invalid`, `token_expired`, `person_removed`, `identity_provider_unavailable`
    */
   async authenticate(
     authorization: string | undefined,
@@ -44,6 +49,7 @@ export class IdentityService {
   ): Promise<PersonActor> {
     const verified = await this.verifier.verify(bearerToken(authorization));
     const person = await this.person(verified);
+    if (person.removedAt !== null) throw removed(person);
     return {
       kind: 'person',
       id: person.id as PersonId,
@@ -58,14 +64,53 @@ export class IdentityService {
   }
 
   /**
-   * The login role name that is this person's own, given once and never to anybody else.
+   * The login role name that is this person's own for a way to log in, given once and never to anybody else.
    * @param masterUser of the target, whom nobody may become
    * @throws DomainError `invalid_login_name`, `reserved_login_name`
    */
-  async loginFor(tx: Tx, personId: string, masterUser: string | undefined): Promise<string> {
+  async loginFor(tx: Tx, personId: string, masterUser: string | undefined, method: Method): Promise<string> {
     const person = await tx.person.findUniqueOrThrow({ where: { id: personId }, include: { loginName: true } });
     const name = person.loginName?.name ?? (await this.claim(tx, person));
-    return refuseMaster(name, masterUser);
+    return refuseMaster(loginBy(method, name), masterUser);
+  }
+
+  /**
+   * Keeps people from being removed until the end of the transaction, and tells how they stand. Before any lock on requests
+   * and grants: a removal takes its locks in that order, too.
+   */
+  async hold(tx: Tx, ids: readonly string[]): Promise<Standing[]> {
+    await tx.$queryRaw`SELECT 1 FROM person WHERE id = ANY (${[...ids]}::uuid[]) ORDER BY id FOR KEY SHARE`;
+    const select = { id: true, name: true, locked: true, removedAt: true };
+    return tx.person.findMany({ where: { id: { in: [...ids] } }, select, orderBy: { id: 'asc' } });
+  }
+
+  /**
+   * Takes a person off, or lets them come back; row, name and history stay. Call {@link forget} once it is committed.
+   * @returns false when it was so already
+   */
+  async setRemoved(tx: Tx, id: string, off: boolean): Promise<boolean> {
+    await tx.$queryRaw`SELECT 1 FROM person WHERE id = ${id}::uuid FOR UPDATE`;
+    const where = { id, removedAt: off ? null : { not: null } };
+    const { count } = await tx.person.updateMany({ where, data: { removedAt: off ? this.clock.now() : null } });
+    return count === 1;
+  }
+
+  /**
+   * Locks a person, or lets them act again. Call {@link forget} once it is committed.
+   * @param reason why, for whoever is to unlock; null unlocks
+   * @returns false when it was so already: the first reason stays
+   */
+  async setLocked(tx: Tx, id: string, reason: string | null): Promise<boolean> {
+    await tx.$queryRaw`SELECT 1 FROM person WHERE id = ${id}::uuid FOR UPDATE`;
+    const locked = reason !== null;
+    const data = { locked, lockedAt: locked ? this.clock.now() : null, lockReason: reason };
+    const { count } = await tx.person.updateMany({ where: { id, locked: !locked }, data });
+    return count === 1;
+  }
+
+  /** Reads a person's row anew at their next call. */
+  forget(id: string): void {
+    for (const [key, { person }] of this.known) if (person.id === id) this.known.delete(key);
   }
 
   /** The person's own IAM user or role, as the provider named it last; undefined when it names none. */
@@ -86,20 +131,19 @@ export class IdentityService {
    * What the name would be, with nothing written: for a preview.
    * @throws as {@link loginFor}
    */
-  async previewLogin(personId: string, masterUser: string | undefined): Promise<string> {
+  async previewLogin(personId: string, masterUser: string | undefined, method: Method): Promise<string> {
     const person = await this.db.client.person.findUniqueOrThrow({
       where: { id: personId },
       include: { loginName: true },
     });
-    if (person.loginName) return refuseMaster(person.loginName.name, masterUser);
-    const name = loginName(named(person));
-    const taken = await this.db.client.loginName.findUnique({ where: { name } });
-    return refuseMaster(taken ? withSuffix(name, person.issuer, person.subject) : name, masterUser);
+    if (person.loginName) return refuseMaster(loginBy(method, person.loginName.name), masterUser);
+    const [first, second] = candidates(person);
+    const taken = await this.db.client.loginName.findUnique({ where: { name: first } });
+    return refuseMaster(loginBy(method, taken ? (second ?? first) : first), masterUser);
   }
 
   private async claim(tx: Tx, person: Person): Promise<string> {
-    const wanted = loginName(named(person));
-    for (const name of [wanted, withSuffix(wanted, person.issuer, person.subject)]) {
+    for (const name of candidates(person).filter((one) => one !== undefined)) {
       const rows = await tx.$executeRaw`
         INSERT INTO login_name (name, person_id, created_at) VALUES (${name}, ${person.id}::uuid, ${this.clock.now()}) ON CONFLICT DO NOTHING`;
       if (rows === 1) return name;
@@ -154,6 +198,13 @@ export class IdentityService {
       return this.db.client.person.update({ where, data: latest }); // two first calls at once
     }
   }
+}
+
+/** The names that a person may have, the first that is free; one that ends in `_pw` has its suffix at once. */
+function candidates(person: Person): [string, string?] {
+  const wanted = loginName(named(person));
+  const suffixed = withSuffix(wanted, person.issuer, person.subject);
+  return endsAsPassword(wanted) ? [suffixed] : [wanted, suffixed];
 }
 
 /** RDS folds the master's name to lower case, as PostgreSQL does with one that is not quoted. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DomainError } from '../platform/errors.js';
-import { loginName, withSuffix, type Named } from './login-name.js';
+import { endsAsPassword, loginBy, loginName, nameBehind, withSuffix, type Named } from './login-name.js';
 import { roleSessionName } from './role-session-name.js';
 
 const shape = /^[a-z_][a-z0-9_]{0,62}$/;
@@ -26,7 +26,7 @@ describe('login name', () => {
     [{ subject: 's', preferredUsername: '__bob__--x' }, 'bob_x'],
     [{ subject: 's', preferredUsername: 'ﬁona' }, 'fiona'],
     [{ subject: 's', preferredUsername: 'bob"; drop role postgres; --' }, 'bob_drop_role_postgres'],
-    [{ subject: 'x'.repeat(56) }, 'x'.repeat(56)],
+    [{ subject: 'x'.repeat(53) }, 'x'.repeat(53)],
   ])('%o → %s', (person, name) => {
     expect(loginName(person)).toBe(name);
   });
@@ -39,7 +39,7 @@ describe('login name', () => {
     expect(codeOf(() => loginName({ subject: 's', preferredUsername }, 'dbOwner'))).toBe('reserved_login_name');
   });
 
-  test.each([{ subject: '李雷' }, { subject: 'x'.repeat(57) }, { subject: 's', preferredUsername: 'é'.repeat(57) }])(
+  test.each([{ subject: '李雷' }, { subject: 'x'.repeat(54) }, { subject: 's', preferredUsername: 'é'.repeat(54) }])(
     'no name out of %o',
     (person) => {
       expect(codeOf(() => loginName(person))).toBe('invalid_login_name');
@@ -82,10 +82,39 @@ describe('login name', () => {
     );
   });
 
+  test('of one person by token is never that of another by password', () => {
+    const claimed = (person: Named, issuer: string): string => {
+      const name = loginName(person);
+      return endsAsPassword(name) ? withSuffix(name, issuer, person.subject) : name;
+    };
+    // two who share a stem, so that they would meet if they could
+    const ending = fc.constantFrom('', '_pw', '-PW', '.pw_pw', '_p');
+    fc.assert(
+      fc.property(text, ending, ending, fc.webUrl(), (stem, one, other, issuer) => {
+        const named = (end: string) =>
+          codeOf(() => claimed({ subject: stem, preferredUsername: `${stem}${end}` }, issuer));
+        const [mine, theirs] = [named(one), named(other)];
+        fc.pre(![mine, theirs].some((name) => /^(reserved|invalid)_login_name$/.test(name)));
+        expect(loginBy('password', mine)).toMatch(shape);
+        expect(loginBy('password', mine)).not.toBe(theirs);
+        for (const method of ['iam', 'password'] as const) expect(nameBehind(loginBy(method, mine))).toBe(mine);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('by password', () => {
+    expect([loginBy('iam', 'jane'), loginBy('password', 'jane')]).toEqual(['jane', 'jane_pw']);
+    expect(['jane', 'jane_pw', 'jane_pwd'].map(nameBehind)).toEqual(['jane', 'jane', 'jane_pwd']);
+    expect(endsAsPassword(loginName({ subject: 's', preferredUsername: 'jane.pw' }))).toBe(true);
+    expect(loginBy('password', 'x'.repeat(60))).toHaveLength(63);
+    expect(codeOf(() => loginBy('password', 'x'.repeat(61)))).toBe('invalid_login_name');
+  });
+
   test('issuer and subject do not run into each other', () => {
     expect(withSuffix('a', 'https://x', 'y')).not.toBe(withSuffix('a', 'https://', 'xy'));
     expect(withSuffix('bob', 'https://idp.example', '42')).toMatch(/^bob_[0-9a-f]{6}$/);
-    expect(codeOf(() => withSuffix('x'.repeat(57), 'i', 's'))).toBe('invalid_login_name');
+    expect(codeOf(() => withSuffix('x'.repeat(54), 'i', 's'))).toBe('invalid_login_name');
   });
 
   test('role session names are what AWS takes, stable, and tell people apart', () => {

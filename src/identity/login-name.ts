@@ -4,7 +4,11 @@ import type { VerifiedPerson } from './identity.contract.js';
 
 /** PostgreSQL cuts a longer identifier without an error (NAMEDATALEN - 1), and two people would share one role. */
 const maxBytes = 63;
+/** `_` and six hex digits: see `withSuffix`. */
 const suffixBytes = 7;
+/** Behind a person's name for the role that logs in by password. No name ends like this: see `loginName`. */
+const PASSWORD = '_pw';
+const maxPlainBytes = maxBytes - PASSWORD.length - suffixBytes;
 const shape = /^[a-z_][a-z0-9_]{0,62}$/;
 
 /** Roles of PostgreSQL, of RDS and of Usher, and words that GRANT and pg_hba.conf read as something else. */
@@ -16,7 +20,8 @@ export type Named = Pick<VerifiedPerson, 'subject' | 'email' | 'preferredUsernam
 
 /**
  * The PostgreSQL login role of a person: out of the preferred user name, else the e-mail's local part, else the subject;
- * the first that has a letter or digit left after folding. At most 56 bytes, so that `withSuffix` always fits.
+ * the first that has a letter or digit left after folding. At most 53 bytes, so that `withSuffix` and `loginBy` always fit.
+ * One that ends in `_pw` may be somebody else's login for passwords: it is given with its suffix only, see `endsAsPassword`.
  * @param masterUser the target's master user, whom nobody may become
  * @throws DomainError `invalid_login_name`, `reserved_login_name`
  */
@@ -26,9 +31,7 @@ export function loginName(person: Named, masterUser?: string): string {
   if (name === undefined) {
     throw invalid('Neither user name, e-mail nor subject has a letter of a to z or a digit.');
   }
-  if (name.length > maxBytes - suffixBytes) {
-    throw invalid(`The login name would be longer than ${maxBytes - suffixBytes} characters.`);
-  }
+  if (name.length > maxPlainBytes) throw invalid(`The login name would be longer than ${maxPlainBytes} characters.`);
   return refuseReserved(name, masterUser);
 }
 
@@ -44,9 +47,29 @@ export function withSuffix(name: string, issuer: string, subject: string): strin
     .digest('hex')
     .slice(0, suffixBytes - 1);
   const suffixed = `${name}_${suffix}`;
-  if (!shape.test(suffixed)) throw invalid(`"${suffixed}" is no login name of at most ${maxBytes} characters.`);
+  if (!shape.test(suffixed) || suffixed.length > maxBytes - PASSWORD.length)
+    throw invalid(`"${suffixed}" is no login name of at most ${maxBytes - PASSWORD.length} characters.`);
   return suffixed;
 }
+
+/** Whether a name can be read as somebody's login for passwords, so that nobody may have it as it is. */
+export const endsAsPassword = (name: string): boolean => name.endsWith(PASSWORD);
+
+/**
+ * The role of a person for one way to log in. Tokens and passwords have a role each: on RDS `rds_iam` shuts the password out,
+ * so the two could not live side by side on one.
+ * @param name the person's own, of at most 60 bytes
+ * @throws DomainError `invalid_login_name` for a name from before that limit
+ */
+export function loginBy(method: 'iam' | 'password', name: string): string {
+  if (method === 'iam') return name;
+  if (Buffer.byteLength(name) + PASSWORD.length > maxBytes)
+    throw invalid(`"${name}" is too long for a login by password, "${name}${PASSWORD}".`);
+  return `${name}${PASSWORD}`;
+}
+
+/** The person's own name behind a login role of either kind; any other name stays as it is. */
+export const nameBehind = (login: string): string => (endsAsPassword(login) ? login.slice(0, -PASSWORD.length) : login);
 
 const localPart = (text: string | undefined): string | undefined => text?.split('@')[0];
 
@@ -80,5 +103,5 @@ const invalid = (message: string): DomainError =>
     'invalid',
     'invalid_login_name',
     message,
-    'Ask your identity administrator for a preferred_username of up to 56 letters a to z, digits and underscores.',
+    `Ask your identity administrator for a preferred_username of up to ${maxPlainBytes} letters a to z, digits and underscores.`,
   );

@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
 import { describe, expect, test } from 'vitest';
 import { defaultPolicyFile, PolicyEngine } from './engine.js';
-import { actions, scopes, type AccessContext, type Action, type ProfileFacts } from './policy.contract.js';
+import {
+  actions,
+  approvalsNeeded,
+  scopes,
+  type AccessContext,
+  type Action,
+  type ProfileFacts,
+} from './policy.contract.js';
 import { toCedar, type Question } from './question.js';
 
 const now = new Date('2026-03-10T10:00:00Z');
@@ -21,12 +28,24 @@ const nobody = person('nobody');
 const locked = (who: typeof alice) => ({ ...who, locked: true });
 
 const orders = { id: 'orders', environment: 'prod', ownerGroup: 'orders-owners', enabled: true } as const;
-const read: ProfileFacts = { id: 'read', target: orders, readOnly: true, approvalsNeeded: 1, maxMinutes: 240 };
+const read: ProfileFacts = {
+  id: 'read',
+  target: orders,
+  readOnly: true,
+  approvalsNeeded: 1,
+  maxMinutes: 240,
+  managesPasswords: false,
+};
 const write: ProfileFacts = { ...read, id: 'write', readOnly: false };
 const free: ProfileFacts = { ...read, id: 'free', approvalsNeeded: 0 };
 const dev: ProfileFacts = { ...read, id: 'dev', target: { ...orders, id: 'orders-dev', environment: 'dev' } };
 const staging: ProfileFacts = { ...read, id: 'staging', target: { ...orders, environment: 'staging' } };
 const off: ProfileFacts = { ...free, target: { ...orders, enabled: false } };
+const passwords: ProfileFacts = { ...read, id: 'passwords', readOnly: false, managesPasswords: true };
+const devPasswords: ProfileFacts = { ...passwords, target: { ...orders, environment: 'dev' } };
+const gina = person('gina', 'password-managers');
+/** Owner, engineer and administrator at once: who may ask for everything else. */
+const mighty = person('mighty', 'orders-owners', 'engineers', 'admins');
 const asked: AccessContext = { durationMinutes: 60, method: 'iam', mode: 'session', hasTicket: true };
 
 const request = { id: 'r1', requesterId: 'alice', profile: read, approverIds: [] as string[] };
@@ -53,6 +72,7 @@ const allowed: Case[] = [
   ['without a ticket where it is not production', alice, 'request', staging, { hasTicket: false }],
   ['by password, attached', alice, 'request', read, { method: 'password', mode: 'attached' }],
   ['an owner asks to write', bob, 'request', write],
+  ['a password manager asks for the passwords', gina, 'request', passwords],
   ['no approval where the profile needs none', alice, 'skipApproval', free],
   ['no approval for an owner in dev', bob, 'skipApproval', dev],
   ['an owner approves', bob, 'approve', request],
@@ -62,19 +82,39 @@ const allowed: Case[] = [
   ['an owner denies what he approved', bob, 'deny', { ...request, approverIds: ['bob'] }],
   ['the requester cancels', alice, 'cancel', request],
   ['the holder mints', alice, 'mintToken', grant],
+  ['the holder has a password issued', alice, 'issuePassword', grant],
   ['the holder revokes', alice, 'revoke', grant],
   ['the holder revokes what is not live', alice, 'revoke', { ...grant, live: false }],
   ['an owner revokes', bob, 'revoke', grant],
   ['security revokes', erin, 'revoke', grant],
+  ['the holder asks what is wrong', alice, 'diagnose', grant],
+  ['the holder asks what is wrong with one that is not live', alice, 'diagnose', { ...grant, live: false }],
+  ['an owner asks what is wrong', bob, 'diagnose', grant],
+  ['an administrator asks what is wrong', dave, 'diagnose', grant],
   ['anybody sees his own requests', nobody, 'viewRequests', 'own'],
   ['anybody sees his own audit', nobody, 'viewAudit', 'own'],
   ['anybody sees what his groups own', nobody, 'viewGrants', 'owned'],
   ['an auditor sees every connection', carol, 'viewConnections', 'all'],
   ['an auditor sees the whole audit', carol, 'viewAudit', 'all'],
   ['an administrator sees every request', dave, 'viewRequests', 'all'],
+  ['an owner sees the drift of what his groups own', bob, 'viewDrift', 'owned'],
+  ['an auditor sees all drift', carol, 'viewDrift', 'all'],
+  ['an administrator sees all drift', dave, 'viewDrift', 'all'],
   ['anybody sees targets', nobody, 'viewTargets'],
   ['anybody sees trust', nobody, 'viewTrust'],
   ['an administrator administers', dave, 'administerTargets'],
+  ['an administrator looks for databases', dave, 'discoverDatabases'],
+  ['an administrator sees readiness', dave, 'viewReadiness'],
+  ['an auditor sees readiness', carol, 'viewReadiness'],
+  ['an administrator switches IAM authentication on', dave, 'enableIamAuthentication'],
+  ['an administrator administers accounts', dave, 'administerAccounts'],
+  ['an administrator sees accounts', dave, 'viewAccounts'],
+  ['an auditor sees accounts', carol, 'viewAccounts'],
+  ['an administrator removes somebody', dave, 'administerPeople', alice],
+  ['an administrator locks somebody', dave, 'lockPeople', alice],
+  ['security locks somebody', erin, 'lockPeople', alice],
+  ['an administrator looks for somebody', dave, 'viewPeople'],
+  ['an auditor looks for somebody', carol, 'viewPeople'],
   ['an administrator sees metrics', dave, 'viewMetrics'],
   ['an auditor sees metrics', carol, 'viewMetrics'],
   ['monitoring sees metrics', frank, 'viewMetrics'],
@@ -94,15 +134,38 @@ const refused: [...Case, by?: string][] = [
   ['an administrator approves', dave, 'approve', request],
   ['the requester denies', alice, 'deny', request],
   ['somebody else cancels', bob, 'cancel', request],
+  ["an auditor asks what is wrong with another's grant", carol, 'diagnose', grant],
+  ["a stranger asks what is wrong with another's grant", nobody, 'diagnose', grant],
   ["somebody mints on another's grant", bob, 'mintToken', grant],
   ["an administrator mints on another's grant", dave, 'mintToken', grant],
+  ["somebody has a password issued on another's grant", bob, 'issuePassword', grant],
+  ["an administrator has a password issued on another's grant", dave, 'issuePassword', grant],
+  ['a password manager asks for anything else', gina, 'request', read],
   ['a stranger revokes', nobody, 'revoke', grant],
   ['an administrator revokes', dave, 'revoke', grant],
   ['an engineer sees the whole audit', alice, 'viewAudit', 'all'],
   ['an owner sees every grant', bob, 'viewGrants', 'all'],
+  ['an engineer sees all drift', alice, 'viewDrift', 'all'],
+  ['an owner sees all drift', bob, 'viewDrift', 'all'],
   ['an owner administers', bob, 'administerTargets'],
   ['an auditor administers', carol, 'administerTargets'],
+  ['an owner looks for databases', bob, 'discoverDatabases'],
+  ['an engineer sees readiness', alice, 'viewReadiness'],
+  ['an owner sees readiness', bob, 'viewReadiness'],
+  ['an owner switches IAM authentication on', bob, 'enableIamAuthentication'],
+  ['an auditor switches IAM authentication on', carol, 'enableIamAuthentication'],
+  ['an owner administers accounts', bob, 'administerAccounts'],
+  ['an auditor looks for databases', carol, 'discoverDatabases'],
+  ['an auditor administers accounts', carol, 'administerAccounts'],
+  ['an owner sees accounts', bob, 'viewAccounts'],
   ['an engineer sees metrics', alice, 'viewMetrics'],
+  ['an auditor removes somebody', carol, 'administerPeople', alice],
+  ['an owner removes somebody', bob, 'administerPeople', alice],
+  ['security removes somebody', erin, 'administerPeople', alice],
+  ['an auditor locks somebody', carol, 'lockPeople', alice],
+  ['an owner locks somebody', bob, 'lockPeople', alice],
+  ['an engineer looks for somebody', alice, 'viewPeople'],
+  ['an owner looks for somebody', bob, 'viewPeople'],
 ];
 
 const onDisabled = { ...request, profile: off };
@@ -122,8 +185,28 @@ const forbidden: [by: string, ...Case][] = [
   ['duration-within-profile', 'too long to skip', alice, 'skipApproval', free, { durationMinutes: 241 }],
   ['prod-needs-ticket', 'production without a ticket', alice, 'request', read, { hasTicket: false }],
   ['prod-needs-ticket', 'production without a ticket, by its owner', bob, 'request', write, { hasTicket: false }],
-  ['mint-needs-live-grant', 'a grant that is not open', alice, 'mintToken', { ...grant, live: false }],
-  ['mint-needs-live-grant', 'a grant in its last moment', alice, 'mintToken', { ...grant, expiresAt: now }],
+  ['never-oneself', 'an administrator removes himself', dave, 'administerPeople', dave],
+  ['never-oneself', 'somebody of security locks himself', erin, 'lockPeople', erin],
+  ['use-needs-live-grant', 'a grant that is not open', alice, 'mintToken', { ...grant, live: false }],
+  ['use-needs-live-grant', 'a grant in its last moment', alice, 'mintToken', { ...grant, expiresAt: now }],
+  ['use-needs-live-grant', 'a password for one that is not open', alice, 'issuePassword', { ...grant, live: false }],
+  ['password-managers-only', 'an engineer asks for the passwords', alice, 'request', { ...passwords, readOnly: true }],
+  ['password-managers-only', 'an owner asks for the passwords', bob, 'request', passwords],
+  ['password-managers-only', 'who may ask for all else asks for the passwords', mighty, 'request', passwords],
+  [
+    'password-managers-need-approval',
+    'a profile that says none is needed',
+    gina,
+    'skipApproval',
+    { ...passwords, approvalsNeeded: 0 },
+  ],
+  [
+    'password-managers-need-approval',
+    'an owner of a database in dev',
+    { ...gina, groups: [...gina.groups, 'orders-owners'] },
+    'skipApproval',
+    devPasswords,
+  ],
 ];
 
 describe('default policy', () => {
@@ -139,6 +222,18 @@ describe('default policy', () => {
     const decision = engine.decide(ask(given));
     expect(decision).toMatchObject({ allowed: false, policies: [by], errors: [] });
     expect(decision.advice).toHaveLength(1);
+  });
+
+  test.each<[string, number]>([
+    ['the policy, where the profile asks for fewer', 1],
+    ['the profile, where it asks for more', 3],
+  ])('passwords are managed with as many approvals as say %s', (_, needed) => {
+    const profile = { ...passwords, approvalsNeeded: needed };
+    const owner = { ...gina, groups: [...gina.groups, 'orders-owners'] };
+    const [request_, skip] = (['request', 'skipApproval'] as const).map((action) =>
+      engine.decide(ask(['', owner, action, profile])),
+    );
+    expect(request_ && skip && approvalsNeeded(profile, request_, skip)).toBe(Math.max(2, needed));
   });
 
   test.each(actions)('a locked person is refused: %s', (action) => {

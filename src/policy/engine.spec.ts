@@ -14,7 +14,14 @@ const target = {
   enabled: true,
   tags: { team: 'billing' },
 } as const;
-const profile: ProfileFacts = { id: 'p', target, readOnly: true, approvalsNeeded: 1, maxMinutes: 60 };
+const profile: ProfileFacts = {
+  id: 'p',
+  target,
+  readOnly: true,
+  approvalsNeeded: 1,
+  maxMinutes: 60,
+  managesPasswords: false,
+};
 const context = { now, durationMinutes: 30, method: 'iam', mode: 'session', hasTicket: true } as const;
 const question: Question = {
   actor: { id: 'ana', groups: ['engineers', 'owners'], locked: false },

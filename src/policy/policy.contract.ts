@@ -23,6 +23,8 @@ export interface ProfileFacts {
   /** How many people must agree, at the least; `@approvals` in a policy may raise it. */
   readonly approvalsNeeded: number;
   readonly maxMinutes: number;
+  /** Gives `rds_password`, with which one sets passwords of others. */
+  readonly managesPasswords: boolean;
 }
 
 export interface RequestFacts {
@@ -42,6 +44,12 @@ export interface GrantFacts {
   readonly expiresAt: Date;
 }
 
+/** A person of our own records whom somebody administers. */
+export interface PersonFacts {
+  readonly id: string;
+  readonly locked: boolean;
+}
+
 /** What is asked for, beside the profile. The time is added by PolicyService. */
 export interface AccessContext {
   readonly durationMinutes: number;
@@ -55,6 +63,7 @@ export interface ResourceByKind {
   profile: ProfileFacts;
   request: RequestFacts;
   grant: GrantFacts;
+  person: PersonFacts;
   records: Scope;
   system: undefined;
 }
@@ -68,15 +77,26 @@ export const actionKinds = {
   deny: 'request',
   cancel: 'request',
   revoke: 'grant',
+  diagnose: 'grant',
   mintToken: 'grant',
+  issuePassword: 'grant',
   viewRequests: 'records',
   viewGrants: 'records',
   viewConnections: 'records',
   viewAudit: 'records',
+  viewDrift: 'records',
+  administerPeople: 'person',
+  lockPeople: 'person',
+  viewPeople: 'system',
   viewTargets: 'system',
   administerTargets: 'system',
+  viewAccounts: 'system',
+  administerAccounts: 'system',
   viewTrust: 'system',
   viewMetrics: 'system',
+  discoverDatabases: 'system',
+  viewReadiness: 'system',
+  enableIamAuthentication: 'system',
 } as const satisfies Record<string, ResourceKind>;
 export type Action = keyof typeof actionKinds;
 export const actions = Object.keys(actionKinds) as readonly Action[];
@@ -85,7 +105,7 @@ export type ActionOf<K extends ResourceKind> = { [A in Action]: (typeof actionKi
 /** Actions whose lists are narrowed by scope: ask `visible`. */
 export type RecordsAction = ActionOf<'records'>;
 
-/** What follows the action in a question: `(profile, context)`, `(request)`, `(grant)`, `(scope)` or nothing. */
+/** What follows the action in a question: `(profile, context)`, `(request)`, `(grant)`, `(person)`, `(scope)` or nothing. */
 export type About<A extends Action> = (typeof actionKinds)[A] extends 'profile'
   ? [resource: ProfileFacts, context: AccessContext]
   : (typeof actionKinds)[A] extends 'system'

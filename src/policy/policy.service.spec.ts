@@ -27,7 +27,14 @@ const person = (id: string, groups: string[] = [], locked = false): PersonActor 
   correlationId: 'c',
 });
 const target = { id: 't', environment: 'staging', ownerGroup: 'owners', enabled: true } as const;
-const profile: ProfileFacts = { id: 'p', target, readOnly: true, approvalsNeeded: 1, maxMinutes: 60 };
+const profile: ProfileFacts = {
+  id: 'p',
+  target,
+  readOnly: true,
+  approvalsNeeded: 1,
+  maxMinutes: 60,
+  managesPasswords: false,
+};
 const request: RequestFacts = { id: 'r', requesterId: 'bob', profile, approverIds: [] };
 const grant: GrantFacts = {
   id: 'g',
@@ -73,8 +80,13 @@ describe('authorize', () => {
   test("one's own request and somebody else's grant have their own codes", () => {
     const own = refusalOf(() => policy.authorize(person('bob', ['owners']), 'approve', request));
     expect(own).toMatchObject({ kind: 'forbidden', code: 'own_request' });
-    const other = refusalOf(() => policy.authorize(person('eve', ['owners']), 'mintToken', grant));
-    expect(other).toMatchObject({ kind: 'forbidden', code: 'not_your_grant' });
+    for (const action of ['mintToken', 'issuePassword'] as const) {
+      const other = refusalOf(() => policy.authorize(person('eve', ['owners']), action, grant));
+      expect(other).toMatchObject({ kind: 'forbidden', code: 'not_your_grant' });
+      const stranger = refusalOf(() => policy.authorize(person('zoe', ['others']), action, grant));
+      expect(stranger).toMatchObject({ kind: 'not_found', code: 'grant_not_found' });
+      expect(stranger.onRecord).toMatchObject({ kind: 'forbidden', code: 'not_your_grant' });
+    }
     const dead = refusalOf(() => policy.authorize(person('ana'), 'mintToken', { ...grant, live: false }));
     expect(dead.code).toBe('policy_denied');
   });
@@ -86,7 +98,7 @@ describe('authorize', () => {
     const then = new PolicyService(PolicyEngine.load(), later);
     expect(then.decide(person('ana'), 'mintToken', grant)).toMatchObject({
       allowed: false,
-      policies: ['mint-needs-live-grant'],
+      policies: ['use-needs-live-grant'],
     });
   });
 

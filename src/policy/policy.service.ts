@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Actor, PersonActor } from '../platform/actor.js';
 import type { Clock } from '../platform/clock.js';
 import { DomainError, type ErrorCode } from '../platform/errors.js';
+import { absent } from './absent.js';
 import type { PolicyEngine } from './engine.js';
 import {
   actionKinds,
@@ -9,13 +10,16 @@ import {
   type About,
   type Action,
   type Decision,
+  type GrantFacts,
   type RecordsAction,
+  type RequestFacts,
   type ResourceByKind,
   type Scope,
 } from './policy.contract.js';
 import type { Question } from './question.js';
 
 export * from './policy.contract.js';
+export { absent };
 
 /** Asks policy whether a person may do something. Jobs never ask: they only carry out what a person was granted. */
 @Injectable()
@@ -34,14 +38,36 @@ export class PolicyService {
   }
 
   /**
-   * @throws DomainError `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token on somebody
+   * @throws DomainError `grant_not_found`, `request_not_found` where the person may not even see it, with the refusal on record;
+   *   `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token or password on somebody
    *   else's grant, else `policy_denied`; the advice is the policy's own
    * @throws Error when a job asks, which is a fault of ours
    */
   authorize<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
     const decision = this.decide(actor, action, ...about);
     if (decision.allowed) return decision;
-    throw refusal(actor, action, about[0], decision);
+    const refused = refusal(actor, action, about[0], decision);
+    const kind = actionKinds[action];
+    throw kind === 'grant' || kind === 'request'
+      ? this.veiled(actor, about[0] as GrantFacts | RequestFacts, refused)
+      : refused;
+  }
+
+  /** The refusal, for who may see what it is about; for everybody else there is no such thing. */
+  veiled(actor: Actor, what: GrantFacts | RequestFacts, refused: DomainError): DomainError {
+    const [action, whose, kind] =
+      'holderId' in what
+        ? (['viewGrants', what.holderId, 'grant'] as const)
+        : (['viewRequests', what.requesterId, 'request'] as const);
+    const person = personOf(actor, action);
+    const seen = this.#scopes(person, action).filter(({ allowed }) => allowed);
+    const sees = seen.some(
+      ({ scope }) =>
+        scope === 'all' ||
+        (scope === 'own' && whose === person.id) ||
+        (scope === 'owned' && person.groups.includes(what.profile.target.ownerGroup)),
+    );
+    return sees || seen.length === 0 ? refused : absent[kind](refused); // who may see nothing at all is told so everywhere
   }
 
   /** The same question without throwing on a refusal, as a preview needs it. */
@@ -64,11 +90,8 @@ export class PolicyService {
   visible<A extends RecordsAction>(actor: Actor, action: A): Scope[] {
     const person = personOf(actor, action);
     this.#record(actor, action);
-    const now = this.clock.now();
-    const decisions = scopes.map((scope) =>
-      this.engine.decide({ actor: person, action, resource: scope, context: { now } }),
-    );
-    const allowed = scopes.filter((_, index) => decisions[index]?.allowed);
+    const decisions = this.#scopes(person, action);
+    const allowed = decisions.filter(({ allowed }) => allowed).map(({ scope }) => scope);
     const [first] = decisions;
     if (allowed.length === 0 && first) throw refusal(actor, action, undefined, first);
     return allowed;
@@ -77,6 +100,14 @@ export class PolicyService {
   /** Whether policy was asked about this action on behalf of this very actor, to catch a handler that forgot. */
   wasAsked(actor: Actor, action: Action): boolean {
     return this.#asked.get(actor)?.has(action) ?? false;
+  }
+
+  #scopes(actor: PersonActor, action: RecordsAction): (Decision & { scope: Scope })[] {
+    const now = this.clock.now();
+    return scopes.map((scope) => ({
+      scope,
+      ...this.engine.decide({ actor, action, resource: scope, context: { now } }),
+    }));
   }
 
   #record(actor: Actor, action: Action): void {
@@ -102,7 +133,9 @@ function refusal(actor: Actor, action: Action, resource: Question['resource'], d
 function codeOf(actor: Actor, action: Action, resource: Question['resource'], { policies }: Decision): ErrorCode {
   if (policies.includes('no-own-approval')) return 'own_request';
   const holder = actionKinds[action] === 'grant' ? (resource as ResourceByKind['grant']).holderId : undefined;
-  return action === 'mintToken' && actor.kind === 'person' && holder !== actor.id ? 'not_your_grant' : 'policy_denied';
+  return (action === 'mintToken' || action === 'issuePassword') && actor.kind === 'person' && holder !== actor.id
+    ? 'not_your_grant'
+    : 'policy_denied';
 }
 
 const adviceWhenNothingPermits = 'No policy gives you this right; ask the owner of the target or an administrator.';
@@ -114,13 +147,24 @@ const said: Record<Action, string> = {
   deny: 'deny this request',
   cancel: 'cancel this request',
   revoke: 'end this grant',
+  diagnose: 'have this grant looked into',
   mintToken: 'get a token for this grant',
+  issuePassword: 'get a password for this grant',
   viewRequests: 'see these requests',
   viewGrants: 'see these grants',
   viewConnections: 'see these connections',
   viewAudit: 'see these audit events',
+  viewDrift: 'see these findings',
+  administerPeople: 'administer this person',
+  lockPeople: 'lock this person',
+  viewPeople: 'see the people',
   viewTargets: 'see targets',
   administerTargets: 'administer targets',
+  viewAccounts: 'see the AWS accounts',
+  administerAccounts: 'administer the AWS accounts',
   viewTrust: 'see the trust bundles',
   viewMetrics: 'see the metrics',
+  discoverDatabases: 'look for databases in AWS accounts',
+  viewReadiness: 'see how ready targets are',
+  enableIamAuthentication: 'switch IAM authentication on',
 };

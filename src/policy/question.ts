@@ -4,6 +4,7 @@ import {
   type AccessContext,
   type Action,
   type GrantFacts,
+  type PersonFacts,
   type PolicyPerson,
   type ProfileFacts,
   type RequestFacts,
@@ -31,6 +32,7 @@ export interface CedarQuestion {
 
 const uid = (type: string, id: string): TypeAndId => ({ type: `Usher::${type}`, id });
 const reference = (type: string, id: string) => ({ __entity: uid(type, id) });
+const isSame = (a: EntityJson, b: EntityJson): boolean => JSON.stringify(a.uid) === JSON.stringify(b.uid);
 const datetime = (at: Date) => ({ __extn: { fn: 'datetime', arg: at.toISOString() } });
 
 export function toCedar({ actor, action, resource, context: { now, ...asked } }: Question): CedarQuestion {
@@ -45,7 +47,8 @@ export function toCedar({ actor, action, resource, context: { now, ...asked } }:
     action: uid('Action', action),
     resource: resourceUid,
     context: { now: datetime(now), ...asked },
-    entities: [person, ...entities],
+    // the one who is administered may be the one who asks: an entity must not stand there twice
+    entities: [person, ...entities.filter((entity) => !isSame(entity, person))],
   };
 }
 
@@ -57,6 +60,8 @@ function describe(kind: ResourceKind, resource: Question['resource']): [TypeAndI
       return describeRequest(resource as RequestFacts);
     case 'grant':
       return describeGrant(resource as GrantFacts);
+    case 'person':
+      return describePerson(resource as PersonFacts);
     case 'records':
       return [uid('Records', resource as Scope), []];
     case 'system':
@@ -70,6 +75,7 @@ function describeProfile({
   readOnly,
   approvalsNeeded,
   maxMinutes,
+  managesPasswords,
 }: ProfileFacts): [TypeAndId, EntityJson[]] {
   const targetEntity: EntityJson = {
     uid: uid('Target', target.id),
@@ -83,7 +89,7 @@ function describeProfile({
   };
   const profileEntity: EntityJson = {
     uid: uid('Profile', id),
-    attrs: { target: reference('Target', target.id), readOnly, approvalsNeeded, maxMinutes },
+    attrs: { target: reference('Target', target.id), readOnly, approvalsNeeded, maxMinutes, managesPasswords },
     parents: [uid('Target', target.id)],
   };
   return [uid('Profile', id), [profileEntity, targetEntity]];
@@ -98,6 +104,11 @@ function describeRequest({ id, requesterId, profile, approverIds }: RequestFacts
   };
   return [uid('Request', id), [{ uid: uid('Request', id), attrs, parents: [] }, ...describeProfile(profile)[1]]];
 }
+
+const describePerson = ({ id, locked }: PersonFacts): [TypeAndId, EntityJson[]] => [
+  uid('Person', id),
+  [{ uid: uid('Person', id), attrs: { locked }, parents: [] }],
+];
 
 function describeGrant({ id, holderId, profile, live, expiresAt }: GrantFacts): [TypeAndId, EntityJson[]] {
   const attrs = {
