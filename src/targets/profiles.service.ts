@@ -7,7 +7,7 @@ import { DomainError } from '../platform/errors.js';
 import { asId } from '../platform/page.js';
 import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
-import { allowStatement, differences, presentProfile, type ProfileRow } from './profile.js';
+import { allowStatement, differences, presentProfile, profileProblems, type ProfileRow } from './profile.js';
 import { TargetAccess } from './target-access.service.js';
 import { changesOf, type TargetRow } from './target.js';
 import type { CreateProfile, Profile, UpdateProfile } from './targets.contract.js';
@@ -25,14 +25,16 @@ export class ProfilesService {
     private readonly access: TargetAccess,
   ) {}
 
-  /** @throws DomainError `policy_denied`, `target_not_found`, `profile_not_allowed`, `name_taken`, `target_unreachable` */
+  /** @throws DomainError `policy_denied`, `target_not_found`, `invalid_input`, `profile_not_allowed`, `name_taken`, `target_unreachable` */
   async create(actor: Actor, targetId: string, input: CreateProfile): Promise<Profile> {
     this.policy.authorize(actor, 'administerTargets');
     const target = await this.targets.row(this.db.client, targetId);
+    const { managesPasswords = false, createsRoles = false } = input;
+    refuseUnfit({ ...input, managesPasswords, createsRoles });
     const allowed = await this.allowList(target);
     const methods = input.methods ?? ['iam' as const];
     const connectionLimit = input.connectionLimit ?? allowed.get(input.name)?.connectionLimit ?? 5;
-    const wanted = { ...input, methods, connectionLimit };
+    const wanted = { ...input, methods, connectionLimit, managesPasswords, createsRoles };
     refuseDifferent(wanted, differences(wanted, allowed.get(input.name)));
     return this.db.tx(async (tx) => {
       await this.targets.lock(tx, target.id);
@@ -69,8 +71,9 @@ export class ProfilesService {
   }
 
   /**
-   * What is changed here must agree with the target's own list, and it is that list which live grants follow at once.
-   * @throws DomainError `profile_not_allowed`; `profile_in_use` for groups and connection limit while grants live or requests wait
+   * What is changed here must agree with the target's own list. What lives keeps what was agreed for it: the grant has it, and
+   * so has its lease on the target. A request that waits is shown anew before it can be approved.
+   * @throws DomainError `profile_not_allowed`, `target_unreachable`
    */
   async update(actor: Actor, targetId: string, profileId: string, input: UpdateProfile): Promise<Profile> {
     this.policy.authorize(actor, 'administerTargets');
@@ -80,10 +83,8 @@ export class ProfilesService {
       await this.targets.lock(tx, target.id);
       const before = await this.row(tx, target.id, profileId);
       const wanted = { ...before, ...given(input) };
+      refuseUnfit(wanted);
       refuseDifferent(wanted, differences(wanted, allowed.get(before.name)));
-      // the plan that people agreed to names these: what waits or lives keeps them
-      if (promise(wanted) !== promise(before))
-        await refuseInUse(tx, { profileId: before.id }, 'profile_in_use', 'profile');
       const row = await tx.profile.update({
         where: { id: before.id },
         data: { ...input, updatedAt: this.clock.now() },
@@ -158,9 +159,17 @@ export class ProfilesService {
 const given = <T extends object>(input: T): Partial<T> =>
   Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Partial<T>;
 
-/** What a plan shows of a profile. */
-const promise = ({ groups, connectionLimit }: Pick<ProfileRow, 'groups' | 'connectionLimit'>): string =>
-  JSON.stringify([[...groups].sort(), connectionLimit]);
+function refuseUnfit(profile: Parameters<typeof profileProblems>[0]): void {
+  const fields = profileProblems(profile);
+  if (fields.length === 0) return;
+  throw new DomainError(
+    'invalid',
+    'invalid_input',
+    'The profile does not fit together.',
+    fields.map(({ message }) => message).join(' '),
+    { fields },
+  );
+}
 
 function refuseDifferent(profile: Parameters<typeof allowStatement>[0], found: readonly string[]): void {
   if (found.length === 0) return;

@@ -35,6 +35,7 @@ describe('what does not fit together', () => {
     ['a cluster without a writer', { ...cluster, endpoints: endpoints('reader') }, ['endpoints']],
     ['a proxy without what is behind it', { ...proxy, endpoints: endpoints('proxy') }, ['endpoints']],
     ['an instance without endpoints', { ...instance, endpoints: [] }, ['endpoints']],
+    ['Serverless v1 that is no cluster', { ...proxy, engineMode: 'serverless' }, ['engineMode']],
     ['a proxy without a secret', { ...proxy, brokerSecret: null }, ['brokerSecret']],
     [
       'several things',
@@ -66,6 +67,7 @@ describe('a row', () => {
     accountId: '123456789012',
     resourceId: 'db-ABC',
     engineVersion: '17.1',
+    engineMode: 'provisioned',
     environment: 'prod',
     ownerGroup: 'owners',
     databases: ['orders'],
@@ -79,7 +81,12 @@ describe('a row', () => {
     enabled: true,
     createdAt: new Date(0),
     updatedAt: new Date(0),
+    removingAt: null,
     deletedAt: null,
+    lookedAt: null,
+    downSince: null,
+    dials: 0,
+    nextDialAt: null,
     endpoints: [
       {
         id: 'e',
@@ -112,6 +119,7 @@ describe('a row', () => {
     const input = {
       ownerGroup: 'others',
       engineVersion: '17.1',
+      engineMode: 'provisioned',
       databases: ['orders', 'audit'],
       connectRole: undefined,
       endpoints: endpoints('writer'),

@@ -1,7 +1,7 @@
 import type { Endpoint as EndpointRow, Target as Row } from '../generated/prisma/client.js';
-import type { FieldProblem } from '../platform/errors.js';
+import { DomainError, type FieldProblem } from '../platform/errors.js';
 import type { TargetFacts } from '../policy/policy.contract.js';
-import type { EndpointKind, Target, TargetEnvironment, TargetKind } from './targets.contract.js';
+import type { EndpointKind, EngineMode, Target, TargetEnvironment, TargetKind } from './targets.contract.js';
 
 export type TargetRow = Row & { endpoints: EndpointRow[] };
 
@@ -15,6 +15,7 @@ export const presentTarget = (row: TargetRow): Target => ({
   accountId: row.accountId,
   resourceId: row.resourceId,
   engineVersion: row.engineVersion,
+  engineMode: row.engineMode as EngineMode,
   environment: row.environment as TargetEnvironment,
   ownerGroup: row.ownerGroup,
   databases: row.databases,
@@ -34,7 +35,19 @@ export const presentTarget = (row: TargetRow): Target => ({
   })),
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
+  removingAt: row.removingAt,
 });
+
+/** @throws DomainError `target_removing`: nothing new begins on a target that is being taken off the register */
+export function refuseRemoving({ name, removingAt }: Pick<Row, 'name' | 'removingAt'>): void {
+  if (removingAt === null) return;
+  throw new DomainError(
+    'conflict',
+    'target_removing',
+    `The target ${name} is being taken off the register since ${removingAt.toISOString()}.`,
+    'Nothing new is opened on it; ask for access to another target.',
+  );
+}
 
 export const targetFacts = (
   row: Pick<Row, 'id' | 'environment' | 'ownerGroup' | 'enabled' | 'deletedAt' | 'tags'>,
@@ -59,6 +72,7 @@ export function targetProblems(target: {
   resourceId: string;
   endpoints: readonly { kind: string }[];
   brokerSecret?: string | null;
+  engineMode?: string;
 }): FieldProblem[] {
   const shape = shapes.get(target.kind);
   if (!shape) return [{ field: 'kind', message: 'The kind is not known.' }];
@@ -79,6 +93,8 @@ export function targetProblems(target: {
       field: 'endpoints',
       message: 'One endpoint must be of kind writer or instance: roles are made there, also behind a proxy.',
     });
+  if (target.engineMode === 'serverless' && target.kind !== 'aurora-cluster')
+    problems.push({ field: 'engineMode', message: 'Only a target of kind aurora-cluster is Aurora Serverless v1.' });
   if (target.kind === 'rds-proxy' && !target.brokerSecret)
     problems.push({
       field: 'brokerSecret',

@@ -26,6 +26,13 @@ export enum TargetKind {
 }
 registerEnumType(TargetKind, { name: 'TargetKind' });
 
+/** DBCluster.EngineMode, as far as PostgreSQL has it. */
+export enum EngineMode {
+  provisioned = 'provisioned',
+  serverless = 'serverless',
+}
+registerEnumType(EngineMode, { name: 'EngineMode' });
+
 export enum EndpointKind {
   writer = 'writer',
   reader = 'reader',
@@ -80,6 +87,8 @@ export class Target {
   /** DbiResourceId, DbClusterResourceId, or the prx- of a proxy */
   resourceId: string;
   engineVersion: string;
+  /** serverless is Aurora Serverless v1; v2 and all others are provisioned */
+  engineMode: EngineMode;
   environment: TargetEnvironment;
   /** Members of this group own the target: they approve and may end access */
   ownerGroup: string;
@@ -96,6 +105,8 @@ export class Target {
   endpoints: Endpoint[];
   createdAt: Date;
   updatedAt: Date;
+  /** Since when it is being taken off the register: nothing new begins on it, and it goes when its last grant is closed */
+  removingAt: Date | null;
 }
 
 @ObjectType()
@@ -141,6 +152,10 @@ export class CreateTarget {
   resourceId: string;
   @Matches(/^[0-9]{2}(\.[0-9]{1,3}){0,2}$/)
   engineVersion: string;
+  /** serverless for Aurora Serverless v1, which has certificates of Amazon Trust; provisioned when left out, also for v2 */
+  @IsOptional()
+  @IsEnum(EngineMode)
+  engineMode?: EngineMode;
   @IsEnum(TargetEnvironment)
   environment: TargetEnvironment;
   @Matches(PLAIN)
@@ -191,6 +206,10 @@ export class UpdateTarget {
   @IsOptional()
   @Matches(/^[0-9]{2}(\.[0-9]{1,3}){0,2}$/)
   engineVersion?: string;
+  /** A cluster can be converted */
+  @IsOptional()
+  @IsEnum(EngineMode)
+  engineMode?: EngineMode;
   @IsOptional()
   @IsEnum(TargetEnvironment)
   environment?: TargetEnvironment;
@@ -240,6 +259,10 @@ export class Profile {
   connectionLimit: number;
   @Field(() => [LoginMethod])
   methods: LoginMethod[];
+  /** Gives rds_password, with which one sets passwords of others */
+  managesPasswords: boolean;
+  /** And CREATEROLE with it */
+  createsRoles: boolean;
   createdAt: Date;
   updatedAt: Date;
 }
@@ -282,6 +305,14 @@ export class CreateProfile {
   @IsEnum(LoginMethod, { each: true })
   @Field(() => [LoginMethod], { nullable: true })
   methods?: LoginMethod[];
+  /** Gives rds_password: groups must be exactly that, readOnly false, approvalsNeeded at least 1 */
+  @IsOptional()
+  @IsBoolean()
+  managesPasswords?: boolean;
+  /** And CREATEROLE, where the target's owner allowed that too; only with managesPasswords */
+  @IsOptional()
+  @IsBoolean()
+  createsRoles?: boolean;
 }
 
 @InputType()
@@ -314,6 +345,12 @@ export class UpdateProfile {
   @Max(100)
   @Field(() => Int, { nullable: true })
   connectionLimit?: number;
+  @IsOptional()
+  @IsBoolean()
+  managesPasswords?: boolean;
+  @IsOptional()
+  @IsBoolean()
+  createsRoles?: boolean;
 }
 
 @ArgsType()

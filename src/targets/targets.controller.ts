@@ -53,7 +53,7 @@ export class TargetsController {
     return this.targets.update(actor, id, input);
   }
 
-  /** Take a database off the register; refused while grants live on it */
+  /** Take a database off the register: nothing new begins on it, what lives on it is ended, and then it is gone */
   @Delete(':id')
   @HttpCode(200)
   @Requires('administerTargets')

@@ -6,16 +6,24 @@ import type { Actor } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
+import { Jobs } from '../platform/jobs/jobs.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
-import { changesOf, presentTarget, repeatedEndpoints, targetProblems, type TargetRow } from './target.js';
+import {
+  changesOf,
+  presentTarget,
+  refuseRemoving,
+  repeatedEndpoints,
+  targetProblems,
+  type TargetRow,
+} from './target.js';
 import type { CreateTarget, EndpointInput, PageArgs, Target, TargetPage, UpdateTarget } from './targets.contract.js';
 import { TrustService } from './trust.service.js';
 
 const withEndpoints = { endpoints: { orderBy: { id: 'asc' } } } satisfies Prisma.TargetInclude;
 
-/** The register of targets: what there is, and who owns it. */
+/** The register of targets: what there is, and who owns it. Six collaborators: every change is decided, recorded and followed up. */
 @Injectable()
 export class TargetsService {
   constructor(
@@ -24,10 +32,11 @@ export class TargetsService {
     private readonly policy: PolicyService,
     private readonly audit: AuditService,
     private readonly trust: TrustService,
+    private readonly jobs: Jobs,
   ) {}
 
   /** @throws DomainError `policy_denied`, `invalid_input`, `unknown_region`, `unknown_partition`, `name_taken` */
-  async create(actor: Actor, input: CreateTarget): Promise<Target> {
+  async create(actor: Actor, input: CreateTarget, tags: Readonly<Record<string, string>> = {}): Promise<Target> {
     this.policy.authorize(actor, 'administerTargets');
     this.refuse(input);
     const now = this.clock.now();
@@ -35,6 +44,7 @@ export class TargetsService {
     const data: Prisma.TargetUncheckedCreateInput = {
       id: v7(),
       ...plain,
+      tags,
       guardDatabase: input.guardDatabase ?? 'postgres',
       brokerLogin: input.brokerLogin ?? 'usher_broker',
       createdAt: now,
@@ -70,8 +80,9 @@ export class TargetsService {
       const before = await this.lock(tx, id);
       const { endpoints, ...plain } = input;
       this.refuse({ ...before, ...plain, endpoints: endpoints ?? before.endpoints });
-      // what was opened at the old address could no longer be closed there
-      if (endpoints) await refuseInUse(tx, { targetId: before.id }, 'target_in_use', 'target');
+      // what was opened at the old address, or by the roots of another authority, could no longer be closed there
+      const moved = endpoints !== undefined || (input.engineMode ?? before.engineMode) !== before.engineMode;
+      if (moved) await refuseInUse(tx, { targetId: before.id }, 'target_in_use', 'target');
       if (endpoints) await tx.endpoint.deleteMany({ where: { targetId: before.id } });
       const data = {
         ...plain,
@@ -85,17 +96,53 @@ export class TargetsService {
     });
   }
 
-  /** @throws DomainError `target_in_use` while grants live on it or requests wait for it */
+  /**
+   * Takes a target off the register. One with nothing on it is gone at once. On any other nothing new begins from now on:
+   * what waits is cancelled, what lives is ended, and it goes when the last of it is closed. Safe to repeat.
+   */
   async delete(actor: Actor, id: string): Promise<Target> {
     this.policy.authorize(actor, 'administerTargets');
     return this.db.tx(async (tx) => {
       const before = await this.lock(tx, id);
-      await refuseInUse(tx, { targetId: before.id }, 'target_in_use', 'target');
-      const deletedAt = this.clock.now();
-      const row = await tx.target.update({ where: { id: before.id }, data: { deletedAt }, include: withEndpoints });
-      await this.audit.append(tx, actor, { action: 'target.delete', targetId: row.id, details: { name: row.name } });
+      if (before.removingAt !== null) return presentTarget(before);
+      const data = { removingAt: this.clock.now() };
+      const row = await tx.target.update({ where: { id: before.id }, data, include: withEndpoints });
+      const { grants, requests } = await inUse(tx, { targetId: row.id });
+      if (grants + requests === 0) await this.gone(tx, actor, row);
+      else {
+        const details = { name: row.name, grants, requests };
+        await this.audit.append(tx, actor, { action: 'target.removing', targetId: row.id, details });
+        await this.jobs.enqueue(tx, 'leave-target', { targetId: row.id });
+      }
       return presentTarget(row);
     });
+  }
+
+  /** Ids of the targets that are being taken off the register. */
+  async removing(): Promise<string[]> {
+    const where = { removingAt: { not: null }, deletedAt: null };
+    return (await this.db.client.target.findMany({ where, select: { id: true } })).map(({ id }) => id);
+  }
+
+  /**
+   * Lets a target go that is being taken off the register, once nothing on it lives or waits.
+   * @returns whether it is gone
+   */
+  async leave(actor: Actor, id: string): Promise<boolean> {
+    return this.db.tx(async (tx) => {
+      await tx.$queryRaw`SELECT 1 FROM target WHERE id = ${id}::uuid FOR UPDATE`;
+      const row = await tx.target.findUnique({ where: { id } });
+      if (!row || row.deletedAt !== null) return true;
+      const { grants, requests } = await inUse(tx, { targetId: id });
+      if (row.removingAt === null || grants + requests > 0) return false;
+      await this.gone(tx, actor, row);
+      return true;
+    });
+  }
+
+  private async gone(tx: Tx, actor: Actor, { id, name }: { id: string; name: string }): Promise<void> {
+    await tx.target.update({ where: { id }, data: { deletedAt: this.clock.now() } });
+    await this.audit.append(tx, actor, { action: 'target.delete', targetId: id, details: { name } });
   }
 
   /**
@@ -127,6 +174,17 @@ export class TargetsService {
     return this.row(tx, id);
   }
 
+  /**
+   * Reads the row of a target on which something new may begin, and keeps it on the register until the end of the transaction.
+   * @throws DomainError `target_not_found`, `target_removing`
+   */
+  async offered(tx: Tx, id: string): Promise<TargetRow> {
+    await tx.$queryRaw`SELECT 1 FROM target WHERE id = ${asId(id, 'target id')}::uuid FOR KEY SHARE`; // what `lock` waits for, and nothing else
+    const row = await this.row(tx, id);
+    refuseRemoving(row);
+    return row;
+  }
+
   private refuse(
     target: Omit<Parameters<typeof targetProblems>[0], 'endpoints'> & {
       partition: string;
@@ -143,6 +201,16 @@ export class TargetsService {
   }
 }
 
+/** How many grants of it are not over, and how many requests wait. */
+async function inUse(
+  tx: Tx,
+  of: { targetId: string } | { profileId: string },
+): Promise<{ grants: number; requests: number }> {
+  const grants = await tx.grant.count({ where: { ...of, state: { notIn: ['closed', 'failed'] } } });
+  const requests = await tx.request.count({ where: { ...of, state: 'pending' } });
+  return { grants, requests };
+}
+
 /** @throws DomainError while a grant of it is not over or a request of it waits */
 export async function refuseInUse(
   tx: Tx,
@@ -150,8 +218,7 @@ export async function refuseInUse(
   code: 'target_in_use' | 'profile_in_use',
   noun: string,
 ): Promise<void> {
-  const grants = await tx.grant.count({ where: { ...of, state: { notIn: ['closed', 'failed'] } } });
-  const requests = await tx.request.count({ where: { ...of, state: 'pending' } });
+  const { grants, requests } = await inUse(tx, of);
   if (grants + requests > 0)
     throw new DomainError(
       'conflict',

@@ -1,5 +1,5 @@
 import { certificateAuthority, caExpiry } from './trust-ca.js';
-import { AMAZON_TRUST_PEM_URL, bundleFor, type TrustOverrides } from './trust.js';
+import { AMAZON_TRUST, AMAZON_TRUST_PEM_URL, bundleFor, safeUrl, type TrustOverrides } from './trust.js';
 
 export type EndpointKind = 'writer' | 'reader' | 'instance' | 'custom' | 'proxy';
 
@@ -38,6 +38,37 @@ export interface TlsAdvice {
   readonly warnings: readonly string[];
 }
 
+export interface TrustedEndpoint {
+  readonly kind: string;
+  readonly connectHost: string;
+  readonly tokenHost: string;
+}
+
+/** What of a registered target says how it is verified. */
+export interface TrustedTarget {
+  readonly partition: string;
+  readonly region: string;
+  readonly caIdentifier: string;
+  readonly engineMode: string;
+  readonly endpoints: readonly TrustedEndpoint[];
+}
+
+/** The question for one endpoint of a registered target. */
+export const tlsQuestion = (
+  { partition, region, caIdentifier, engineMode, endpoints }: TrustedTarget,
+  { kind, connectHost, tokenHost }: TrustedEndpoint,
+): Omit<TlsQuestion, 'overrides' | 'now'> => ({
+  kind: kind as EndpointKind,
+  connectHost,
+  tokenHost,
+  // every instance of a cluster carries the name of the writer; that of an instance stands in its own certificate alone
+  writerHost: endpoints.find((one) => one.kind === 'writer')?.tokenHost,
+  partition,
+  region,
+  caIdentifier,
+  engineMode,
+});
+
 const SOON_MS = 180 * 86_400_000;
 
 /**
@@ -56,7 +87,7 @@ const amazonTrustAdvice = (ask: TlsQuestion): TlsAdvice => {
     servername: ask.tokenHost,
     hostaddrNeeded,
     authority: 'amazon-trust',
-    caBundleUrl: AMAZON_TRUST_PEM_URL,
+    caBundleUrl: amazonTrustUrl(ask.overrides),
     caBundlePkcs7Url: null,
     caIdentifier: null,
     caExpiresAt: null,
@@ -65,6 +96,12 @@ const amazonTrustAdvice = (ask: TlsQuestion): TlsAdvice => {
       ...(hostaddrNeeded ? [alias(ask)] : []),
     ],
   };
+};
+
+/** A mirror of one's own is configured as a region of this name is. */
+const amazonTrustUrl = (overrides: TrustOverrides = {}): string => {
+  const mirror = overrides[AMAZON_TRUST];
+  return mirror === undefined ? AMAZON_TRUST_PEM_URL : safeUrl(mirror.pem);
 };
 
 const rdsAdvice = (ask: TlsQuestion): TlsAdvice => {

@@ -8,7 +8,13 @@ export interface CertificateAuthority {
   readonly status: 'default' | 'available' | 'expired';
   /** Regions AWS' documentation leaves out. */
   readonly notIn: readonly string[];
+  /** What becomes of the certificates that it signs, and what is to be done about it. */
+  readonly rotation: string;
 }
+
+/** AWS docs UsingWithRDS.SSL and UsingWithRDS.SSL-certificate-rotation; `DescribeDBEngineVersions` says which engine can. */
+const BY_ITSELF =
+  'RDS renews the certificate of a server by itself: each year, without a restart, where the engine version can do so; else every 3 years, with one. Clients trust the root, never the certificate of a server.';
 
 const LATE_REGIONS = ['ap-south-1', 'ap-southeast-4', 'ca-west-1', 'eu-central-2', 'eu-south-2', 'il-central-1'];
 
@@ -20,6 +26,7 @@ export const caCatalogue: readonly CertificateAuthority[] = [
     validityYears: 40,
     status: 'default',
     notIn: [],
+    rotation: BY_ITSELF,
   },
   {
     identifier: 'rds-ca-rsa4096-g1',
@@ -28,6 +35,7 @@ export const caCatalogue: readonly CertificateAuthority[] = [
     validityYears: 100,
     status: 'available',
     notIn: LATE_REGIONS,
+    rotation: BY_ITSELF,
   },
   {
     identifier: 'rds-ca-ecc384-g1',
@@ -36,6 +44,7 @@ export const caCatalogue: readonly CertificateAuthority[] = [
     validityYears: 100,
     status: 'available',
     notIn: LATE_REGIONS,
+    rotation: BY_ITSELF,
   },
   {
     identifier: 'rds-ca-2019',
@@ -44,11 +53,17 @@ export const caCatalogue: readonly CertificateAuthority[] = [
     validityYears: 5,
     status: 'expired',
     notIn: [],
+    rotation:
+      'Its certificates are over: aws rds modify-db-instance --ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately, once clients have the bundle of today.',
   },
 ];
 
 export const certificateAuthority = (identifier: string): CertificateAuthority | undefined =>
   caCatalogue.find((ca) => ca.identifier === identifier);
+
+/** GovCloud signs its 2048-bit roots with SHA-384 too (its bundle, parsed). */
+export const signatureIn = (ca: CertificateAuthority, partition: string): CertificateAuthority['signature'] =>
+  partition === 'aws-us-gov' ? 'SHA384' : ca.signature;
 
 /** When the 2019 authority ended; its roots in three regions had dates of their own. */
 const END_OF_2019 = new Date('2024-08-22T17:08:50Z');

@@ -3,10 +3,13 @@ import { Clock } from '../platform/clock.js';
 import type { Actor } from '../platform/actor.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { PolicyService } from '../policy/policy.service.js';
-import type { TrustBundle } from './trust.contract.js';
-import { bundleFor, bundleOf, bundles } from './trust.js';
-import { tlsAdvice, type TlsAdvice, type TlsQuestion } from './trust-advice.js';
-import { TrustStore, type CheckedBundle } from './trust-store.js';
+import { presentAuthorities, presentBundle, presentPartition } from './trust-present.js';
+import type { TrustAuthority, TrustBundle, TrustMirror, TrustPartition } from './trust.contract.js';
+import { AMAZON_TRUST, bundleFor, bundleOf, bundles, globalBundles } from './trust.js';
+import { tlsAdvice, tlsQuestion, type TlsAdvice, type TrustedEndpoint, type TrustedTarget } from './trust-advice.js';
+import type { CheckedBundle } from './trust-bundle.js';
+import { TrustMirrorService } from './trust-mirror.service.js';
+import { TrustStore } from './trust-store.js';
 
 /** Which authority signs which endpoint, and where its certificates stand. */
 @Injectable()
@@ -17,36 +20,66 @@ export class TrustService {
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly clock: Clock,
     private readonly policy: PolicyService,
+    private readonly mirrors: TrustMirrorService,
   ) {
-    this.store = new TrustStore({ overrides: settings.trustOverrides }, clock);
+    const mirrored = mirrors.isOn ? (name: string) => mirrors.forUsher(name) : undefined;
+    this.store = new TrustStore({ overrides: settings.trustOverrides, mirrored }, clock);
   }
 
   list(actor: Actor): TrustBundle[] {
     this.policy.authorize(actor, 'viewTrust');
-    return bundles(this.settings.trustOverrides);
+    return bundles(this.settings.trustOverrides).map(presentBundle);
   }
 
   /** @throws DomainError `unknown_region` */
   get(actor: Actor, region: string): TrustBundle {
     this.policy.authorize(actor, 'viewTrust');
-    return bundleOf(region, this.settings.trustOverrides);
+    return presentBundle(bundleOf(region, this.settings.trustOverrides));
   }
 
-  /** @throws DomainError `unknown_region`, `unknown_partition` */
-  bundle(partition: string, region: string): TrustBundle {
-    return bundleFor(partition, region, this.settings.trustOverrides);
+  partitions(actor: Actor): TrustPartition[] {
+    this.policy.authorize(actor, 'viewTrust');
+    return Object.keys(globalBundles).map(presentPartition);
   }
 
-  /** How a client must verify an endpoint. */
-  advice(question: Omit<TlsQuestion, 'overrides' | 'now'>): TlsAdvice {
-    return tlsAdvice({ ...question, overrides: this.settings.trustOverrides, now: this.clock.now() });
+  /** @throws DomainError `unknown_partition` */
+  partition(actor: Actor, partition: string): TrustPartition {
+    this.policy.authorize(actor, 'viewTrust');
+    return presentPartition(partition);
+  }
+
+  authorities(actor: Actor): TrustAuthority[] {
+    this.policy.authorize(actor, 'viewTrust');
+    return presentAuthorities();
+  }
+
+  /** Bundles that are mirrored, and how that goes. */
+  mirror(actor: Actor): Promise<TrustMirror[]> {
+    this.policy.authorize(actor, 'viewTrust');
+    return this.mirrors.list();
+  }
+
+  /** Refuses a place whose servers could not be verified. @throws DomainError `unknown_region`, `unknown_partition` */
+  bundle(partition: string, region: string): void {
+    bundleFor(partition, region, this.settings.trustOverrides);
+  }
+
+  /** How the server at an endpoint of a target is verified, by clients and by Usher itself. */
+  advice(target: TrustedTarget, endpoint: TrustedEndpoint): TlsAdvice {
+    const { trustOverrides: overrides } = this.settings;
+    const advice = tlsAdvice({ ...tlsQuestion(target, endpoint), overrides, now: this.clock.now() });
+    const mirror = this.mirrors.urlOf(advice.authority === 'rds' ? target.region : AMAZON_TRUST);
+    return mirror === undefined ? advice : { ...advice, caBundleUrl: mirror };
   }
 
   /**
-   * The certificates that Usher itself trusts for a region.
+   * The roots that Usher itself trusts at endpoints of that authority.
    * @throws DomainError `target_untrusted` when they cannot be had
    */
-  certificates(partition: string, region: string): Promise<CheckedBundle> {
-    return this.store.forRegion(partition, region);
+  roots(
+    { partition, region }: Pick<TrustedTarget, 'partition' | 'region'>,
+    authority: TlsAdvice['authority'],
+  ): Promise<CheckedBundle> {
+    return authority === 'rds' ? this.store.forRegion(partition, region) : this.store.amazonTrust();
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { caCatalogue, caExpiry } from './trust-ca.js';
-import { tlsAdvice, type TlsQuestion } from './trust-advice.js';
+import { tlsAdvice, tlsQuestion, type TlsQuestion } from './trust-advice.js';
 import { bundleFor, bundleOf, bundles, globalBundles, safeUrl } from './trust.js';
 
 const now = new Date('2025-01-01T00:00:00Z');
@@ -154,6 +154,25 @@ describe('tlsAdvice', () => {
   ])('warns of %s', (_, change, warning) => {
     const { warnings } = tlsAdvice({ ...base, kind: 'writer', ...change });
     expect(warnings.join('\n')).toMatch(warning);
+  });
+
+  test('a custom endpoint is checked against the writer, and never against one of the instances', () => {
+    const endpoint = { kind: 'custom', connectHost: custom, tokenHost: custom };
+    const target = {
+      partition: 'aws',
+      region: 'eu-west-1',
+      caIdentifier: 'rds-ca-rsa2048-g1',
+      engineMode: 'provisioned',
+    };
+    const beside = (kind: string, host: string) =>
+      tlsAdvice({
+        ...tlsQuestion({ ...target, endpoints: [endpoint, { kind, connectHost: host, tokenHost: host }] }, endpoint),
+        now,
+      });
+    expect(beside('writer', writer)).toMatchObject({ mode: 'verify-full', servername: writer });
+    const lone = beside('instance', 'orders-1.abc.eu-west-1.rds.amazonaws.com');
+    expect(lone).toMatchObject({ mode: 'verify-ca', servername: custom });
+    expect(lone.warnings[0]).toMatch(/The host name is not verified/);
   });
 
   test('an unknown region is refused, never guessed', () => {

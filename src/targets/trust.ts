@@ -33,12 +33,34 @@ interface BundleRow {
 const regional: Readonly<Record<string, BundleRow>> = regionalData;
 const partitions = [...new Set(Object.values(regional).map((row) => row.partition))];
 
+/** The name under which roots of Amazon Trust are configured and mirrored, beside regions: no region is called so. */
+export const AMAZON_TRUST = 'amazon-trust';
+
 /** Amazon Trust Services, which signs RDS Proxy and Aurora Serverless v1. Roots 2 to 4 stand beside it under their numbers. */
 export const AMAZON_TRUST_PEM_URL = 'https://www.amazontrust.com/repository/AmazonRootCA1.pem';
 
+interface GlobalRow {
+  readonly pem: string;
+  readonly p7b: string;
+  /** Present where the PKCS #7 URL has no source. */
+  readonly p7b_evidence?: string;
+  readonly sha256_pem: string;
+  readonly certificates: number;
+  readonly asOf: string;
+}
+
 /** The bundle with all regions of a partition, and what it held when it was last looked at. */
-export const globalBundles: Readonly<Record<string, { pem: string; p7b: string; sha256_pem: string; asOf: string }>> =
-  globalData;
+export const globalBundles: Readonly<Record<string, GlobalRow>> = globalData;
+
+/**
+ * The global bundle of one partition.
+ * @throws DomainError invalid/`unknown_partition` with the setting to make
+ */
+export const globalBundleOf = (partition: string): GlobalRow => {
+  const row = own(globalBundles, partition);
+  if (row === undefined) throw unknownPartition(partition, 'each of its regions');
+  return row;
+};
 
 /** Every region, sorted; configured ones replace and add. */
 export const bundles = (overrides: TrustOverrides = {}): TrustBundle[] =>
@@ -54,14 +76,7 @@ export const bundles = (overrides: TrustOverrides = {}): TrustBundle[] =>
 export const bundleFor = (partition: string, region: string, overrides: TrustOverrides = {}): TrustBundle => {
   const bundle = find(region, overrides);
   if (bundle !== undefined && bundle.partition === partition) return bundle;
-  if (!partitions.includes(partition)) {
-    throw new DomainError(
-      'invalid',
-      'unknown_partition',
-      `No CA bundle is known for partition ${named(partition)}.`,
-      `${SETTING} ${named(region)}.`,
-    );
-  }
+  if (!partitions.includes(partition)) throw unknownPartition(partition, `region ${named(region)}`);
   if (bundle !== undefined) {
     throw new DomainError(
       'invalid',
@@ -74,7 +89,7 @@ export const bundleFor = (partition: string, region: string, overrides: TrustOve
     'invalid',
     'unknown_region',
     `No CA bundle is known for region ${named(region)}.`,
-    `${SETTING} ${named(region)}.`,
+    `${SETTING} region ${named(region)}.`,
   );
 };
 
@@ -89,9 +104,18 @@ export const bundleOf = (region: string, overrides: TrustOverrides = {}): TrustB
 export const bundleFile = (region: string, overrides: TrustOverrides): string | undefined =>
   own(overrides, region)?.file;
 
-const SETTING = 'Set USHER_TRUST_BUNDLES to a JSON object with {"pem": "https://…", "p7b": "https://…"} for region';
+const SETTING = 'Set USHER_TRUST_BUNDLES to a JSON object with {"pem": "https://…", "p7b": "https://…"} for';
+
+const unknownPartition = (partition: string, place: string): DomainError =>
+  new DomainError(
+    'invalid',
+    'unknown_partition',
+    `No CA bundle is known for partition ${named(partition)}.`,
+    `${SETTING} ${place}.`,
+  );
 
 const find = (region: string, overrides: TrustOverrides): TrustBundle | undefined => {
+  if (region === AMAZON_TRUST) return undefined;
   const row = own(regional, region);
   const override = own(overrides, region);
   if (override !== undefined) {
