@@ -42,8 +42,15 @@ export const presentGrant = (row: Row & { person: Pick<PersonRow, 'name'> }): Gr
   closeReason: row.closeReason,
   attempts: row.attempts,
   lastError: row.lastError,
+  retryAfterSeconds: retryAfter(row),
   createdAt: row.createdAt,
 });
+
+/** Tries go by the clock of the job engine, which is the machine's. */
+const retryAfter = ({ state, nextAttemptAt }: Row): number | null =>
+  state !== 'opening' || nextAttemptAt === null
+    ? null
+    : Math.max(1, Math.ceil((nextAttemptAt.getTime() - Date.now()) / 1000));
 
 export const grantFacts = (row: Row & { profile: ProfileRow; target: TargetRow }, now: Date): GrantFacts => ({
   id: row.id,

@@ -1,6 +1,6 @@
-import { ArgsType, Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { ArgsType, Field, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { IsEnum, IsInt, IsOptional, IsUUID, Max, MaxLength, Min } from 'class-validator';
+import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Max, MaxLength, Min } from 'class-validator';
 import { LoginMethod } from '../targets/targets.contract.js';
 
 export enum GrantState {
@@ -51,6 +51,9 @@ export class Grant {
   attempts: number;
   /** What stood in the way the last time */
   lastError: string | null;
+  /** While it is being opened: seconds until it is tried again, when that is known */
+  @Field(() => Int, { nullable: true })
+  retryAfterSeconds: number | null;
   createdAt: Date;
 }
 
@@ -89,4 +92,12 @@ export class GrantWait {
   @IsOptional()
   @IsEnum(GrantState)
   wait?: GrantState;
+}
+
+@InputType()
+export class ShortenGrant {
+  /** The new end: ahead, and earlier than the present one */
+  @Type(() => Date)
+  @IsDate()
+  endsAt: Date;
 }

@@ -1,9 +1,9 @@
-import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
-import { Grant, GrantPage, GrantQuery, GrantWait } from './grants.contract.js';
+import { Grant, GrantPage, GrantQuery, GrantWait, ShortenGrant } from './grants.contract.js';
 import { GrantsService } from './grants.service.js';
 
 @ApiTags('grants')
@@ -32,5 +32,13 @@ export class GrantsController {
   @Requires('revoke')
   revoke(@Caller() actor: PersonActor, @Param('id') id: string): Promise<Grant> {
     return this.grants.revoke(actor, id);
+  }
+
+  /** Bring the end nearer */
+  @Post(':id/shorten')
+  @HttpCode(200)
+  @Requires('revoke')
+  shorten(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input: ShortenGrant): Promise<Grant> {
+    return this.grants.shorten(actor, id, input.endsAt);
   }
 }

@@ -2,7 +2,7 @@ import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
-import { Grant, GrantPage, GrantQuery, GrantState } from './grants.contract.js';
+import { Grant, GrantPage, GrantQuery, GrantState, ShortenGrant } from './grants.contract.js';
 import { GrantsService } from './grants.service.js';
 
 const waiting = {
@@ -35,5 +35,15 @@ export class GrantsResolver {
   @Requires('revoke')
   revokeGrant(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string): Promise<Grant> {
     return this.grants.revoke(actor, id);
+  }
+
+  @Mutation(() => Grant)
+  @Requires('revoke')
+  shortenGrant(
+    @Caller() actor: PersonActor,
+    @Args('id', { type: () => ID }) id: string,
+    @Args('input') input: ShortenGrant,
+  ): Promise<Grant> {
+    return this.grants.shorten(actor, id, input.endsAt);
   }
 }

@@ -10,12 +10,12 @@ import { Jobs } from '../platform/jobs/jobs.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { Notifications } from '../platform/state/notifications.js';
-import { PolicyService } from '../policy/policy.service.js';
+import { absent, PolicyService } from '../policy/policy.service.js';
 import { visibility, visibleRows } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { grantFacts, presentGrant, subjectOf, withNeighbours, type GrantRow } from './grant.js';
 import type { Grant, GrantPage, GrantQuery, GrantState } from './grants.contract.js';
-import { endedByHand, mayStillReach, type CloseReason } from './lifecycle.js';
+import { endedByHand, mayStillReach, refuseEnded, refuseLater, type CloseReason } from './lifecycle.js';
 
 /** What a request that was agreed to opens. */
 export type GrantToOpen = Omit<Prisma.GrantUncheckedCreateInput, 'state' | 'createdAt'> & {
@@ -79,13 +79,67 @@ export class GrantsService {
     });
   }
 
+  /**
+   * Brings the end nearer, for whoever may end it.
+   * @throws DomainError `policy_denied`, `grant_not_found`, `grant_closed`, `invalid_end`
+   */
+  async shorten(actor: Actor, id: string, endsAt: Date): Promise<Grant> {
+    const row = await this.row(this.db.client, id);
+    this.policy.authorize(actor, 'revoke', grantFacts(row, this.clock.now()));
+    return this.db.tx(async (tx) => {
+      const grant = await this.lock(tx, row.id);
+      const now = this.clock.now();
+      refuseEnded(grant, now);
+      refuseLater(grant, endsAt, now);
+      return presentGrant(await this.moveEnd(tx, actor, grant, 'grant.shorten', endsAt));
+    });
+  }
+
+  /**
+   * Puts the end off, in the caller's transaction and by the request that was agreed to: the same life goes on.
+   * @param to.was the end that the request was made of
+   * @throws DomainError `grant_closed`; `concurrent_change` when somebody moved the end meanwhile
+   */
+  async extend(tx: Tx, actor: Actor, id: string, to: { was: Date; endsAt: Date; requestId: string }): Promise<void> {
+    const grant = await this.lock(tx, id);
+    refuseEnded(grant, this.clock.now());
+    if (grant.endsAt.getTime() !== to.was.getTime())
+      throw new DomainError(
+        'conflict',
+        'concurrent_change',
+        'Somebody moved the end of the grant at the same moment.',
+        'Repeat the call.',
+      );
+    await this.moveEnd(tx, actor, grant, 'grant.extend', to.endsAt, to.requestId);
+  }
+
+  /** The target's lease moves at once; the job of the end that was finds nothing to do. */
+  private async moveEnd(
+    tx: Tx,
+    actor: Actor,
+    grant: GrantRow,
+    action: 'grant.extend' | 'grant.shorten',
+    endsAt: Date,
+    requestId = grant.requestId,
+  ): Promise<GrantRow> {
+    // due from now on: found by the sweep, too, until the target holds the new end
+    const data = { endsAt, ...(grant.state === 'active' && { nextAttemptAt: new Date() }) };
+    const row = await tx.grant.update({ where: { id: grant.id }, data, include: withNeighbours });
+    const details = { was: grant.endsAt, now: endsAt, state: grant.state };
+    await this.audit.append(tx, actor, { action, ...subjectOf(grant), requestId, details });
+    const { targetId, login } = grant;
+    await this.jobs.enqueue(tx, 'reconcile', { targetId, login });
+    await this.jobs.enqueue(tx, 'reconcile', { targetId, login }, endsAt);
+    return row;
+  }
+
   /** Begins the end of a grant, in the caller's transaction; one that was never opened is over at once. */
   async end(tx: Tx, actor: Actor, grant: GrantRow, reason: CloseReason): Promise<GrantRow> {
     const to = endedByHand(grant.state);
     if (!to) return grant;
     const now = this.clock.now();
     const when = to === 'closed' ? { closedAt: now } : { closingSince: now };
-    const data = { state: to, closeReason: reason, attempts: 0, lastError: null, ...when };
+    const data = { state: to, closeReason: reason, attempts: 0, lastError: null, nextAttemptAt: null, ...when };
     const row = await tx.grant.update({ where: { id: grant.id }, data, include: withNeighbours });
     await this.audit.append(tx, actor, {
       action: actionOf[to],
@@ -129,7 +183,7 @@ export class GrantsService {
           heard = this.notifications.changed('usher_grant', id, Math.min(left, 5_000), ready);
         });
       const row = await this.db.client.grant.findFirst({ where, include: { person: true } });
-      if (!row) throw notFound();
+      if (!row) throw absent.grant();
       if (wait === undefined || left <= 0 || row.state === wait || !mayStillReach(row.state, wait))
         return presentGrant(row);
       await heard;
@@ -142,7 +196,7 @@ export class GrantsService {
    */
   async row(db: Tx, id: string): Promise<GrantRow> {
     const row = await db.grant.findUnique({ where: { id: asId(id, 'grant id') }, include: withNeighbours });
-    if (!row) throw notFound();
+    if (!row) throw absent.grant();
     concerning(subjectOf(row));
     return row;
   }
@@ -159,11 +213,3 @@ export class GrantsService {
 }
 
 const actionOf: Record<'closed' | 'closing', AuditAction> = { closed: 'grant.closed', closing: 'grant.closing' };
-
-const notFound = (): DomainError =>
-  new DomainError(
-    'not_found',
-    'grant_not_found',
-    'There is no such grant, or it is not yours to see.',
-    'GET /v1/grants lists yours.',
-  );

@@ -1,7 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GrantState } from '../generated/prisma/enums.js';
-import { backoff, due, endedByHand, isDesired, isLive, isOver, mayStillReach } from './lifecycle.js';
+import { DomainError } from '../platform/errors.js';
+import {
+  backoff,
+  due,
+  endedByHand,
+  isDesired,
+  isLive,
+  isOver,
+  mayStillReach,
+  minutesTo,
+  refuseEnded,
+  refuseLater,
+} from './lifecycle.js';
 
 const states = Object.values(GrantState);
 const startsAt = new Date('2026-03-10T10:00:00.000Z');
@@ -152,6 +164,46 @@ describe('waiting for a state', () => {
     for (const state of states)
       for (const wanted of after(state))
         expect([state, wanted, mayStillReach(state, wanted)]).toEqual([state, wanted, true]);
+  });
+});
+
+describe('moving the end', () => {
+  const codeOf = (call: () => void): string => {
+    try {
+      call();
+      return 'moved';
+    } catch (error) {
+      return error instanceof DomainError ? error.code : String(error);
+    }
+  };
+
+  test.each(states)('of a grant that is %s: until it has come or was made', (state) => {
+    const movable = endedByHand(state) !== undefined;
+    for (const moment of all) {
+      const expected = movable && moments[moment] < endsAt ? 'moved' : 'grant_closed';
+      expect([moment, codeOf(() => refuseEnded(grant(state), moments[moment]))]).toEqual([moment, expected]);
+    }
+  });
+
+  const at = (minutes: number): Date => new Date(startsAt.getTime() + minutes * 60_000);
+  test.each<[string, at: Date, now: Date, string]>([
+    ['nearer', at(45), at(30), 'moved'],
+    ['by a millisecond', new Date(endsAt.getTime() - 1), at(30), 'moved'],
+    ['before it begins', at(45), at(-10), 'moved'],
+    ['to where it is', endsAt, at(30), 'invalid_end'],
+    ['away', at(90), at(30), 'invalid_end'],
+    ['to now', at(30), at(30), 'invalid_end'],
+    ['into the past', at(10), at(30), 'invalid_end'],
+    ['to its beginning', startsAt, at(-10), 'invalid_end'],
+    ['to before its beginning', at(-5), at(-10), 'invalid_end'],
+  ])('%s', (_, to, now, expected) => {
+    expect(codeOf(() => refuseLater(grant('active'), to, now))).toBe(expected);
+  });
+
+  test('a minute that has begun counts', () => {
+    expect([at(0), at(1), new Date(at(1).getTime() + 1), at(60)].map((end) => minutesTo({ startsAt }, end))).toEqual([
+      0, 1, 2, 60,
+    ]);
   });
 });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { InspectedLogin, TargetBackend } from '../postgres/postgres.contract.js';
+import type { InspectedLease, InspectedLogin, TargetBackend } from '../postgres/postgres.contract.js';
 import { isOpen, plan, remains, type Change, type GrantToPlan, type Situation } from './plan.js';
 
 const endsAt = new Date('2026-03-10T11:00:00.000Z');
@@ -21,8 +21,10 @@ const wanted = (id: string, more: Partial<GrantToPlan> = {}): GrantToPlan => ({
   id,
   state: 'opening',
   endsAt,
+  opened: more.state === 'active',
   guardProfile: 'read',
   groups: ['readers'],
+  createsRoles: false,
   method: 'iam',
   mode: 'session',
   ...more,
@@ -71,12 +73,17 @@ const inspect = ({ leases, closed, backends }: Model): InspectedLogin | undefine
         leases: [...leases.values()].map((grant) => ({
           grantId: grant.id,
           profile: grant.guardProfile,
+          groups: [...grant.groups],
+          connectionLimit: 5,
           method: grant.method,
           openedAt: grant.endsAt,
           endsAt: grant.endsAt,
         })),
         backends,
         preparedTransactions: 0,
+        person: 'person-of-ana',
+        ownedObjects: 0,
+        directGrants: 0,
       };
 
 function apply(target: Model, changes: readonly Change[], desired: readonly GrantToPlan[]): void {
@@ -87,6 +94,8 @@ function apply(target: Model, changes: readonly Change[], desired: readonly Gran
         target.leases.delete(change.grantId);
         target.closed.add(change.grantId);
         break;
+      case 'repair':
+        break; // the model has no life of its own: what its leases say is what it is
       case 'detach':
         target.policies.delete(change.grantId);
         break;
@@ -103,7 +112,7 @@ function apply(target: Model, changes: readonly Change[], desired: readonly Gran
   }
 }
 
-const kinds = ['close', 'detach', 'terminate', 'open', 'attach'] as const;
+const kinds = ['close', 'repair', 'detach', 'terminate', 'open', 'attach'] as const;
 const situationOf = (
   target: Model,
   desired: readonly GrantToPlan[],
@@ -117,6 +126,7 @@ const situationOf = (
 
 const grantOf = fc.record({
   state: fc.constantFrom('opening', 'active'),
+  opened: fc.boolean(),
   endsAt: fc.constantFrom(endsAt, new Date(endsAt.getTime() + 60_000)),
   groups: fc.subarray(['readers', 'writers', 'reporting'], { minLength: 1 }),
   mode: fc.constantFrom('session', 'attached'),
@@ -140,8 +150,9 @@ const anything = fc
     const target = model({ major, backends: Array.from({ length: backends }, (_, pid) => backend(pid + 1)) });
     const desired: GrantToPlan[] = [];
     const ending: GrantToPlan[] = [];
-    grants.forEach(({ role, state, ...more }, index) => {
-      const grant = wanted(`grant-${index}`, { ...more, state: role.startsWith('ending') ? 'closing' : state });
+    grants.forEach(({ role, state, opened, ...more }, index) => {
+      const at = role.startsWith('ending') ? 'closing' : state;
+      const grant = wanted(`grant-${index}`, { ...more, state: at, opened: opened || at === 'active' });
       if (role.startsWith('desired')) desired.push(grant);
       if (role.startsWith('ending')) ending.push(grant);
       if (role === 'desired and moved') target.leases.set(grant.id, { ...grant, endsAt: new Date(0) });
@@ -266,6 +277,30 @@ describe('examples', () => {
     });
   });
 
+  test('one that was open once and whose lease is gone is not closed again: its id is used up there', () => {
+    const grant = wanted('g1', { state: 'closing', opened: true });
+    expect(plan(situationOf(model({ closed: new Set(['g1']) }), [], [grant]))).toEqual([{ kind: 'terminate' }]);
+  });
+
+  test('its lease is closed even where the role was dropped: the next role of that name would have it', () => {
+    const grant = wanted('g1', { state: 'closing', opened: true });
+    const situation = situationOf(model({ leases: new Map([['g1', grant]]) }), [], [grant]);
+    const actual = situation.actual && { ...situation.actual, exists: false };
+    expect(plan({ ...situation, actual })).toEqual([{ kind: 'close', grantId: 'g1' }, { kind: 'terminate' }]);
+  });
+
+  test.each([-60_000, 60_000])(
+    'an end that was moved by %d ms is told to the target by opening again',
+    (milliseconds) => {
+      const grant = wanted('g1', { state: 'active' });
+      const moved = { ...grant, endsAt: new Date(endsAt.getTime() + milliseconds) };
+      const leases = new Map([['g1', grant]]);
+      expect(plan(situationOf(model({ leases, backends: [backend(7)] }), [moved]))).toEqual([
+        { kind: 'open', grantId: 'g1' },
+      ]);
+    },
+  );
+
   test('sessions of a login without any grant are cut', () => {
     expect(plan(situationOf(model({ closed: new Set(['g0']), backends: [backend(7)] }), []))).toEqual([
       { kind: 'terminate' },
@@ -275,6 +310,98 @@ describe('examples', () => {
   test('a clean login without grants is left alone', () => {
     expect(plan(situationOf(model(), []))).toEqual([]);
     expect(plan(situationOf(model({ closed: new Set(['g0']) }), []))).toEqual([]);
+  });
+});
+
+describe('a login that is not what its leases say is repaired', () => {
+  const grant = wanted('g1', { state: 'active', groups: ['readers', 'reporting'] });
+  const repaired = [{ kind: 'repair' }];
+  const found = (of: GrantToPlan, change: (actual: InspectedLogin) => Partial<InspectedLogin>): Situation => {
+    const situation = situationOf(model({ leases: new Map([[of.id, of]]) }), [of]);
+    if (!situation.actual) throw new Error('the model has no login');
+    return { ...situation, actual: { ...situation.actual, ...change(situation.actual) } };
+  };
+  const without =
+    (role: string) =>
+    ({ memberships }: InspectedLogin): Partial<InspectedLogin> => ({
+      memberships: memberships.filter((membership) => membership.role !== role),
+    });
+
+  test.each<[string, Situation]>([
+    ['a group was lost', found(grant, without('reporting'))],
+    ['rds_iam was lost', found(grant, without('rds_iam'))],
+    ['the right to log in was lost', found(grant, () => ({ canLogin: false }))],
+    ['CREATEROLE appeared', found(grant, () => ({ attributes: ['createrole'] }))],
+    ['CREATEDB appeared', found({ ...grant, createsRoles: true }, () => ({ attributes: ['createrole', 'createdb'] }))],
+  ])('%s', (_, situation) => expect(plan(situation)).toEqual(repaired));
+
+  test('CREATEROLE of a profile that gives it is as it should be', () => {
+    expect(plan(found({ ...grant, createsRoles: true }, () => ({ attributes: ['createrole'] })))).toEqual([]);
+  });
+
+  test('at the opening the promise is whole or it is asked for again', () => {
+    expect(plan(found({ ...grant, state: 'opening' }, without('reporting')))).toEqual([
+      { kind: 'open', grantId: 'g1' },
+    ]);
+  });
+
+  test('a group that the target took off its list later leaves the grant active, with less', () => {
+    const { actual } = found(grant, without('reporting'));
+    expect(isOpen(grant, actual)).toBe(true);
+    expect(isOpen({ ...grant, state: 'opening' }, actual)).toBe(false);
+  });
+
+  test('what a grant left behind that is ended and closed is taken away', () => {
+    const ended = wanted('g1', { state: 'closing', opened: true });
+    const situation = { ...found(ended, () => ({ leases: [] })), desired: [], ending: [ended] };
+    expect(plan(situation)).toEqual([{ kind: 'repair' }, { kind: 'terminate' }]);
+    const clean = { ...situation.actual, canLogin: false, memberships: [] } as InspectedLogin;
+    expect(plan({ ...situation, actual: clean })).toEqual([{ kind: 'terminate' }]);
+  });
+
+  test('being the maker of a role, by the hand of a server from 16 on, is nothing to take away', () => {
+    const made = { role: 'theirs', grantor: 'rdsadmin', admin: true, inherit: false, set: false };
+    const ended = wanted('g1', { state: 'closing', opened: true });
+    const actual = found(ended, () => ({ leases: [], canLogin: false, memberships: [made] })).actual;
+    expect(plan({ desired: [], ending: [ended], actual, serverMajor: 17 })).toEqual([{ kind: 'terminate' }]);
+    expect(remains(actual)).toEqual([]);
+    const inherited = actual && { ...actual, memberships: [{ ...made, inherit: true }] };
+    expect(remains(inherited)).toEqual(['it is still a member of theirs (granted by rdsadmin)']);
+  });
+});
+
+describe('a look for drift asks for a repair', () => {
+  const grant = wanted('g1', { state: 'active', mode: 'attached' });
+  const held = (major: number, ...more: string[]): Situation => {
+    const situation = situationOf(model({ major, leases: new Map([['g1', grant]]), backends: [backend(7)] }), [grant]);
+    const [membership] = situation.actual?.memberships ?? [];
+    if (!situation.actual || !membership) throw new Error('the model has no login');
+    const memberships = [...situation.actual.memberships, ...more.map((role) => ({ ...membership, role }))];
+    return { ...situation, actual: { ...situation.actual, memberships }, repair: true };
+  };
+
+  test('everything is said again, also what looks right, and nobody is cut', () => {
+    expect(plan(held(15))).toEqual([{ kind: 'repair' }, { kind: 'attach', grantId: 'g1' }]);
+  });
+
+  test('up to PostgreSQL 15 what is taken back may live on in a session', () => {
+    const cut = [{ kind: 'repair' }, { kind: 'terminate' }, { kind: 'attach', grantId: 'g1' }];
+    expect(plan(held(15, 'writers'))).toEqual(cut);
+    expect(plan(held(16, 'writers'))).toEqual([cut[0], cut[2]]);
+    expect(plan({ ...held(15, 'writers'), repair: false })).toEqual([]);
+  });
+
+  test('a login that no grant leads to is cleared', () => {
+    const left = situationOf(model({ leases: new Map([['x', wanted('x')]]), backends: [backend(7)] }), []);
+    expect(plan({ ...left, repair: true })).toEqual([
+      { kind: 'close', grantId: 'x' },
+      { kind: 'repair' },
+      { kind: 'terminate' },
+    ]);
+  });
+
+  test('there is nothing to repair of a role that is gone', () => {
+    expect(plan({ desired: [], ending: [], actual: undefined, serverMajor: 17, repair: true })).toEqual([]);
   });
 });
 
@@ -319,8 +446,14 @@ describe('what remains', () => {
     leases: [],
     backends: [],
     preparedTransactions: 0,
+    person: 'person-of-ana',
+    ownedObjects: 0,
+    directGrants: 0,
   });
-  const lease = { grantId: 'g1', profile: 'read', method: 'iam', openedAt: endsAt, endsAt } as const;
+  const lease: InspectedLease = {
+    ...{ grantId: 'g1', profile: 'read', groups: ['readers'], connectionLimit: 5, method: 'iam' },
+    ...{ openedAt: endsAt, endsAt },
+  };
   const membership = { role: 'readers', grantor: 'dba', admin: false, inherit: true, set: true };
 
   test.each<[string, InspectedLogin | undefined, RegExp[]]>([

@@ -1,218 +1,164 @@
 import { Injectable } from '@nestjs/common';
-import { connectPolicy, dbUserArn } from '../aws/connect-policy.js';
-import { IamService } from '../aws/iam.service.js';
+import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
-import { faultBehind, type InspectedLogin, type TargetSession } from '../postgres/postgres.contract.js';
+import type { TargetSession } from '../postgres/postgres.contract.js';
 import { TargetAccess } from '../targets/target-access.service.js';
+import { isOfTheTarget } from './conclusion.js';
+import { Convergence } from './convergence.js';
+import type { Work } from './convergence-part.js';
 import type { GrantRow } from './grant.js';
-import type { LoginOnTarget } from './grants.queries.js';
+import type { Reconcile } from './grants.queries.js';
+import { GrantLedger } from './ledger.js';
+import { Outages } from './outages.js';
+import { GrantPolicies } from './policies.service.js';
 import { Readers } from './readers.js';
-import { isOpen, plan, remains, type Change, type GrantToPlan } from './plan.js';
-import { GrantLedger, type Settlement } from './ledger.js';
+import { GrantSettlement } from './settlement.js';
+import { Tides, type SeenBefore } from './tides.js';
 
-/** Refusals of the guard that no waiting will change: the grant cannot be opened. */
-const HOPELESS = new Set([
-  'login_name',
-  'profile',
-  'method',
-  'ends_at',
-  'group',
-  'not_managed',
-  'retired',
-  'attributes',
-  'member',
-  'other_method',
-  'grant_closed',
-]);
+type Target = GrantRow['target'];
 
-/** What was done on the way, for the record. */
-interface Done {
-  fenced: Set<string>;
-  detached: Set<string>;
-  /** Grants whose IAM policy could not be taken off, and why. */
-  attached: Map<string, DomainError>;
-  sessionsEnded: number;
-  refused: Map<string, DomainError>;
-}
+/** One login of a target that is to be worked on. */
+export type Ask = Omit<Reconcile, 'targetId'>;
+
+/** After a failure the target is left in peace for so long: who comes meanwhile meets the same failure. */
+const PEACE_MS = 2_000;
+/** How long to wait before asking again for a login that somebody else works on. */
+export const BUSY_MS = 250;
 
 /**
- * The one path on which access is given and taken: start, expiry, revoke, crash recovery. Looks at what is, compares it
- * with what should be, applies the difference, looks again. May run any number of times, and stop at any line.
+ * The one path on which access is given and taken: start, expiry, revoke, a moved end, drift, crash recovery. Looks at
+ * what is, compares it with what should be, applies the difference, looks again. May run any number of times, and stop at
+ * any line. One round is many logins of one target: what is asked of it is asked for all of them together.
  */
 @Injectable()
 export class Reconciler {
+  private readonly failures = new Map<string, { error: DomainError; at: number }>();
+  private readonly tides = new Tides();
+
+  // seven parts, each a step of a round: to know what should be, to give and take in three places, and to write down
   constructor(
     private readonly ledger: GrantLedger,
+    private readonly settlement: GrantSettlement,
+    private readonly outages: Outages,
     private readonly access: TargetAccess,
-    private readonly iam: IamService,
+    private readonly policies: GrantPolicies,
     private readonly readers: Readers,
+    private readonly clock: Clock,
   ) {}
 
-  /** Never throws for a fault of the target or of AWS: that is on record with the grants, and tried again. */
-  reconcile(login: LoginOnTarget): Promise<void> {
-    return this.ledger.alone(login, async () => {
-      const grants = await this.ledger.advance(login);
-      const working = grants.filter(({ state }) => state !== 'scheduled');
-      const [first] = working;
-      if (!first) return;
-      try {
-        await this.ledger.settle(login, working, await this.converge(first, working));
-      } catch (error) {
-        if (!(error instanceof DomainError)) throw error;
-        await this.ledger.fault(login, working, error);
+  /**
+   * One login, when nobody else works on it any more.
+   * Never throws for a fault of the target or of AWS: that is on record with the grants, and tried again.
+   */
+  async reconcile({ targetId, ...ask }: Reconcile): Promise<void> {
+    while ((await this.round(targetId, [ask])).length > 0) await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
+  }
+
+  /**
+   * Many logins of one target, as far as nobody else works on them; answers with the others, which are due again as soon as
+   * he is done. Throws as little as {@link reconcile}.
+   */
+  async round(targetId: string, asks: readonly Ask[]): Promise<Ask[]> {
+    const logins = [...new Set(asks.map(({ login }) => login))];
+    const repair = new Set(asks.filter((ask) => ask.repair).map(({ login }) => login));
+    const target = await this.ledger.target(targetId);
+    if (!target) return [];
+    // before any login is taken: a target that does not answer keeps none from others for that
+    const { needed, ended } = await this.ledger.needsTarget(targetId, logins);
+    const reached = needed || repair.size > 0 ? await this.reach(target) : undefined;
+    // sessions first: the sweep does not wait for what is to be written down of each
+    const sweep = reached instanceof Reachable && Tides.isOne(ended);
+    const swept = sweep ? this.tides.sweep(targetId, reached.session, logins) : undefined;
+    swept?.catch(() => undefined); // heard below, unless something else fails before
+    return this.ledger.alone(targetId, logins, async (free) => {
+      const putOff = asks.filter(({ login }) => !free.has(login));
+      const grants = await this.ledger.advance(targetId, [...free]);
+      const working = Map.groupBy(
+        grants.filter(({ state }) => state !== 'scheduled'),
+        ({ login }) => login,
+      );
+      // what a look for drift found may have no grant left: the store was restored, or somebody meddled with a closed login
+      const works = [...free]
+        .map((login): Work => ({ login, grants: working.get(login) ?? [], repair: repair.has(login) }))
+        .filter((work) => work.grants.length > 0 || work.repair);
+      if (works.length === 0) {
+        if (reached instanceof Reachable) await this.answered(target);
+        return putOff;
       }
+      // their time came between the question and now
+      if (!reached) return [...putOff, ...works.map(({ login }) => ({ login }))];
+      await this.work(target, reached, works, swept);
+      return putOff;
     });
   }
 
-  private async converge(any: GrantRow, grants: readonly GrantRow[]): Promise<Settlement> {
-    const session = await this.access.writer(any.target, 'reconcile');
-    const [{ serverVersion }, before] = [await session.hello(), await look(session, any.login)];
-    const desired = grants.filter(({ state }) => state !== 'closing').map(toPlan);
-    const ending = grants.filter(({ state }) => state === 'closing').map(toPlan);
-    const serverMajor = Math.floor(serverVersion / 10_000);
-    const done: Done = {
-      fenced: new Set(),
-      detached: new Set(),
-      attached: new Map(),
-      sessionsEnded: 0,
-      refused: new Map(),
-    };
-    const byId = new Map(grants.map((grant) => [grant.id, grant]));
-    const changes = plan({ desired, ending, actual: before, serverMajor });
-    for (const change of changes) await this.apply(session, change, any, byId, done);
-    const elsewhere =
-      changes.some(({ kind }) => kind === 'terminate' || kind === 'close') && (desired.length === 0 || serverMajor < 16)
-        ? await this.readers.clear(any.target, session, any.login)
-        : { ended: 0, left: [] };
-    done.sessionsEnded += elsewhere.ended;
-    return conclude(desired, ending, await look(session, any.login), desired.length === 0 ? elsewhere.left : [], done);
-  }
-
-  private async apply(
-    session: TargetSession,
-    change: Change,
-    { login, target }: GrantRow,
-    grants: ReadonlyMap<string, GrantRow>,
-    done: Done,
+  private async work(
+    target: Target,
+    reached: Reachable | Unreached,
+    works: readonly Work[],
+    swept: Promise<SeenBefore> | undefined,
   ): Promise<void> {
-    const grant = 'grantId' in change ? grants.get(change.grantId) : undefined;
-    switch (change.kind) {
-      case 'close':
-        await session.close({ login, grantId: change.grantId, why: grant?.closeReason ?? 'no grant asks for it' });
-        done.fenced.add(change.grantId);
-        return;
-      case 'terminate':
-        done.sessionsEnded += await session.terminate(login);
-        return;
-      case 'detach':
-        if (grant?.principalArn) await this.detach(grant.id, grant.principalArn, done);
-        return;
-      case 'open':
-        if (grant) await this.opening(grant, done, () => session.open(leaseOf(grant)));
-        return;
-      case 'attach':
-        if (grant?.principalArn && !done.refused.has(grant.id)) {
-          const { principalArn } = grant;
-          const document = connectPolicy([dbUserArn({ ...target, user: login })]);
-          await this.opening(grant, done, () =>
-            this.iam.putScopedPolicy({ principalArn, policyName: policyName(grant.id), document }),
-          );
-        }
-        return;
+    const grants = works.flatMap((work) => work.grants);
+    if (reached instanceof Unreached) {
+      await this.silent(target, grants, reached.error, reached.tried);
+      return;
+    }
+    try {
+      const { policies, readers } = this;
+      const { session, serverMajor } = reached;
+      const at = { target, session, serverMajor };
+      const found = await new Convergence(at, { policies, readers }, works, this.clock.now(), await swept).run();
+      await this.settlement.settle(works, found);
+      await this.answered(target);
+    } catch (error) {
+      if (!(error instanceof DomainError) || !isOfTheTarget(error)) throw error;
+      await this.silent(target, grants, this.failed(target, error), true);
     }
   }
 
-  /** IAM that fails must not keep the sessions alive: the login is fenced already, and detaching is tried again. */
-  private async detach(grantId: string, principalArn: string, done: Done): Promise<void> {
+  private async silent({ id }: Target, grants: readonly GrantRow[], error: DomainError, tried: boolean): Promise<void> {
+    await this.outages.silent(id, grants, error, tried);
+    await this.policies.detachApart(grants);
+  }
+
+  private async reach(target: Target): Promise<Reachable | Unreached> {
+    const failure = this.failures.get(target.id);
+    if (failure && Date.now() - failure.at < PEACE_MS) return new Unreached(failure.error, false);
     try {
-      await this.iam.deleteScopedPolicy({ principalArn, policyName: policyName(grantId) });
-      done.detached.add(grantId);
+      const session = await this.access.writer(target, 'reconcile');
+      const serverMajor = await this.access.serverMajor(target, session);
+      this.failures.delete(target.id);
+      return new Reachable(session, serverMajor);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      done.attached.set(grantId, error);
+      return new Unreached(this.failed(target, error), true);
     }
   }
 
-  /** A grant that is refused must not keep others from being opened, nor any from being closed. */
-  private async opening(grant: GrantRow, done: Done, open: () => Promise<unknown>): Promise<void> {
-    try {
-      await open();
-    } catch (error) {
-      if (!(error instanceof DomainError)) throw error;
-      done.refused.set(grant.id, error);
-    }
+  /** Only who has done what was asked is back: one that says hello and then fails is tried ever more seldom, as before. */
+  private async answered({ id, downSince }: Target): Promise<void> {
+    if (downSince !== null) await this.outages.answered(id);
+  }
+
+  /** Sessions that were open to it are not trusted any more: each could be silent for as long as the first was. */
+  private failed(target: Target, error: DomainError): DomainError {
+    this.access.lost(target, 'reconcile');
+    this.failures.set(target.id, { error, at: Date.now() });
+    return error;
   }
 }
 
-const look = async (session: TargetSession, login: string): Promise<InspectedLogin | undefined> =>
-  (await session.inspect([login])).find((found) => found.login === login);
-
-/** One policy a grant: overlapping grants of one person are counted by there being several. */
-export const policyName = (grantId: string): string => `usher-${grantId}`;
-
-const toPlan = (grant: GrantRow): GrantToPlan => ({
-  id: grant.id,
-  state: grant.state,
-  endsAt: grant.endsAt,
-  guardProfile: grant.guardProfile,
-  groups: grant.profile.groups,
-  method: grant.method,
-  mode: grant.mode,
-});
-
-const leaseOf = (grant: GrantRow) => ({
-  login: grant.login,
-  profile: grant.guardProfile,
-  grantId: grant.id,
-  endsAt: grant.endsAt,
-  method: grant.method,
-});
-
-/** What may be said after the second look: who is open, who is over, and what stands in the way of the others. */
-function conclude(
-  desired: readonly GrantToPlan[],
-  ending: readonly GrantToPlan[],
-  after: InspectedLogin | undefined,
-  elsewhere: readonly string[],
-  done: Done,
-): Settlement {
-  const opened = desired.filter((grant) => isOpen(grant, after) && !done.refused.has(grant.id)).map(({ id }) => id);
-  const onTarget = desired.length === 0 ? [...remains(after), ...elsewhere] : lost(desired, ending, after);
-  const inIam = [...done.attached].map(
-    ([id, { message }]) => `the IAM policy ${policyName(id)} is still attached: ${message}`,
-  );
-  const left = [...onTarget, ...inIam];
-  const hopeless = [...done.refused].filter(([, error]) => isHopeless(error));
-  return {
-    opened,
-    hopeless: new Map(hopeless),
-    refused: done.refused,
-    closed: onTarget.length === 0 ? ending.map(({ id }) => id).filter((id) => !done.attached.has(id)) : [],
-    left,
-    fenced: done.fenced,
-    detached: done.detached,
-    sessionsEnded: done.sessionsEnded,
-  };
+class Reachable {
+  constructor(
+    readonly session: TargetSession,
+    readonly serverMajor: number,
+  ) {}
 }
 
-/** What the ended grants still give although those that live do not. */
-function lost(
-  desired: readonly GrantToPlan[],
-  ending: readonly GrantToPlan[],
-  after: InspectedLogin | undefined,
-): string[] {
-  const ended = new Set(ending.map(({ id }) => id));
-  const kept = new Set(desired.flatMap(({ groups }) => groups));
-  const gone = new Set(ending.flatMap(({ groups }) => groups).filter((role) => !kept.has(role)));
-  return [
-    ...(after?.leases ?? [])
-      .filter(({ grantId }) => ended.has(grantId))
-      .map(({ grantId }) => `the lease of ${grantId} is live`),
-    ...(after?.memberships ?? [])
-      .filter(({ role }) => gone.has(role))
-      .map(({ role, grantor }) => `it is still a member of ${role} (granted by ${grantor})`),
-  ];
+class Unreached {
+  constructor(
+    readonly error: DomainError,
+    /** It was asked just now. */
+    readonly tried: boolean,
+  ) {}
 }
-
-const isHopeless = (error: DomainError): boolean =>
-  error.kind !== 'unavailable' || error.code === 'aws_denied' || HOPELESS.has(faultBehind(error)?.reason ?? '');

@@ -1,0 +1,24 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../platform/clock.js';
+import { Database } from '../platform/state/database.js';
+import { overdue, type Overdue } from './grants.queries.js';
+
+/** Grants in numbers, for the gauges of `/metrics`. Names nobody. */
+@Injectable()
+export class GrantCountsService {
+  constructor(
+    private readonly db: Database,
+    private readonly clock: Clock,
+  ) {}
+
+  /** How many there are in each state. */
+  async byState(): Promise<ReadonlyMap<string, number>> {
+    const counts = await this.db.client.grant.groupBy({ by: ['state'], _count: true });
+    return new Map(counts.map(({ state, _count }) => [state, _count]));
+  }
+
+  /** Those that should be over and are not. */
+  overdue(): Promise<Overdue> {
+    return overdue(this.db.client, this.clock.now());
+  }
+}
