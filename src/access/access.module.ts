@@ -1,19 +1,34 @@
 import { Module } from '@nestjs/common';
+import { AuditModule } from '../audit/audit.module.js';
 import { GrantsModule } from '../grants/grants.module.js';
 import { IdentityModule } from '../identity/identity.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { TargetsModule } from '../targets/targets.module.js';
 import { Drafts } from './drafts.service.js';
+import { ExtensionsController } from './extensions.controller.js';
+import { ExtensionsResolver } from './extensions.resolver.js';
+import { ExtensionsService } from './extensions.service.js';
+import { Lapses } from './lapses.js';
+import { PeopleController } from './people.controller.js';
+import { PeopleResolver } from './people.resolver.js';
+import { PeopleService } from './people.service.js';
+import { Renewals } from './renewals.js';
+import { Replacements } from './replacements.js';
+import { RequestLedger } from './request-ledger.js';
 import { RequestsController } from './requests.controller.js';
 import { RequestJobs } from './requests.job.js';
 import { RequestsResolver } from './requests.resolver.js';
 import { RequestsService } from './requests.service.js';
 
-/** Who asks for what, and who must say yes. */
+/** Who asks for what, who must say yes, and who may ask at all. */
 @Module({
-  imports: [GrantsModule, IdentityModule, PolicyModule, TargetsModule],
-  controllers: [RequestsController],
-  providers: [RequestsService, Drafts, RequestsResolver, RequestJobs],
+  imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
+  controllers: [RequestsController, ExtensionsController, PeopleController],
+  providers: [
+    ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
+    ...[ExtensionsService, ExtensionsResolver],
+    ...[PeopleService, PeopleResolver],
+  ],
   exports: [RequestJobs],
 })
 export class AccessModule {}

@@ -1,10 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
 import { connectPolicy, dbUserArn } from '../aws/connect-policy.js';
-import { IamService } from '../aws/iam.service.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import { IamMode } from '../grants/grants.contract.js';
-import { policyName } from '../grants/reconciler.js';
+import { GrantPolicies } from '../grants/policies.service.js';
 import { IdentityService } from '../identity/identity.service.js';
 import type { Actor, PersonActor } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
@@ -15,9 +14,10 @@ import { approvalsNeeded, PolicyService, type AccessContext, type Decision } fro
 import { planCalls } from '../postgres/postgres.contract.js';
 import { profileFacts, type ProfileRow } from '../targets/profile.js';
 import { ProfilesService } from '../targets/profiles.service.js';
-import { targetFacts, type TargetRow } from '../targets/target.js';
+import { refuseRemoving, targetFacts, type TargetRow } from '../targets/target.js';
 import { LoginMethod } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
+import { keptPlan } from './request.js';
 import type { AccessDecision, CreateRequest, Plan } from './requests.contract.js';
 
 const LONGEST_LEAD_MS = 30 * 86_400_000;
@@ -35,6 +35,9 @@ export interface Draft {
   approvalsNeeded: number;
 }
 
+/** What a plan is made of. */
+export type Planned = Pick<Draft, 'target' | 'profile' | 'method' | 'mode' | 'principalArn'>;
+
 /** From what a person asks for to what it would come to: the rules of form, policy's word, and the plan. */
 @Injectable()
 export class Drafts {
@@ -45,7 +48,7 @@ export class Drafts {
     private readonly targets: TargetsService,
     private readonly profiles: ProfilesService,
     private readonly identity: IdentityService,
-    private readonly iam: IamService,
+    private readonly policies: GrantPolicies,
   ) {}
 
   /**
@@ -56,9 +59,11 @@ export class Drafts {
     const target = await this.targets.row(this.db.client, input.targetId);
     const profile = await this.profiles.row(this.db.client, target.id, input.profileId);
     concerning({ subjectId: actor.id });
+    refuseRemoving(target);
     const method = input.method ?? LoginMethod.iam;
     const mode = input.mode ?? IamMode.session;
-    this.refuse(input, target, profile, method);
+    this.refuse(input, target, profile);
+    refuseMethod(profile, method, mode);
     const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
     const facts = profileFacts(profile, targetFacts(target));
     const context: AccessContext = {
@@ -96,22 +101,40 @@ export class Drafts {
 
   /**
    * What will be done, checked against the target and IAM as they are now.
-   * @throws DomainError `profile_not_allowed`, `target_unreachable`, `policy_too_large`, `mode_not_supported`, …
+   * @throws DomainError `profile_not_allowed`, `target_unreachable`, `quota`, `mode_not_supported`, …
    */
   async plan(
-    { target, profile, method, mode, principalArn }: Draft,
+    { target, profile, method, mode, principalArn }: Planned,
     login: string,
+    person: string,
     grantId: string,
     endsAt: Date | null,
   ): Promise<Plan> {
     const { serverVersion } = await this.profiles.verify(target, profile);
-    const document = connectPolicy([dbUserArn({ ...target, user: login })]);
-    if (principalArn !== null) await this.iam.fits({ principalArn, policyName: policyName(grantId), document });
     const serverMajor = Math.floor(serverVersion / 10_000);
-    const role = target.connectRole ?? 'the configured connect role';
     return {
       login,
-      statements: planCalls({ login, profile, method, grantId, endsAt, serverMajor }),
+      groups: profile.groups,
+      connectionLimit: profile.connectionLimit,
+      createsRoles: profile.createsRoles,
+      endsAt,
+      serverMajor,
+      statements: planCalls({ login, person, profile, method, grantId, endsAt, serverMajor }),
+      ...(method === LoginMethod.iam
+        ? await this.iamPart({ target, mode, principalArn }, login)
+        : { policy: null, policyAppliesTo: null }),
+    };
+  }
+
+  private async iamPart(
+    { target, mode, principalArn }: Pick<Planned, 'target' | 'mode' | 'principalArn'>,
+    login: string,
+  ): Promise<Pick<Plan, 'policy' | 'policyAppliesTo'>> {
+    const arn = dbUserArn({ ...target, user: login });
+    const document = connectPolicy([arn]);
+    if (principalArn !== null) await this.policies.fits(principalArn, arn);
+    const role = target.connectRole ?? 'the configured connect role';
+    return {
       policy: { ...document },
       policyAppliesTo:
         mode === IamMode.attached && principalArn !== null
@@ -120,20 +143,13 @@ export class Drafts {
     };
   }
 
-  private refuse(input: CreateRequest, target: TargetRow, profile: ProfileRow, method: LoginMethod): void {
+  private refuse(input: CreateRequest, target: TargetRow, profile: ProfileRow): void {
     if (input.durationMinutes > profile.maxMinutes)
       throw new DomainError(
         'invalid',
         'invalid_duration',
         `Profile ${profile.name} gives at most ${profile.maxMinutes} minutes.`,
         'Ask for less.',
-      );
-    if (method === LoginMethod.password || !profile.methods.includes(method))
-      throw new DomainError(
-        'invalid',
-        'method_not_allowed',
-        `Profile ${profile.name} cannot be had by method ${method}.`,
-        'Use method iam.',
       );
     if (input.database !== undefined && !target.databases.includes(input.database))
       throw new DomainError(
@@ -171,6 +187,24 @@ export class Drafts {
   }
 }
 
+/** Each way to log in that the profile has; a password is nothing that a person could sign for with keys of their own. */
+function refuseMethod(profile: ProfileRow, method: LoginMethod, mode: IamMode): void {
+  if (!profile.methods.includes(method))
+    throw new DomainError(
+      'invalid',
+      'method_not_allowed',
+      `Profile ${profile.name} cannot be had by method ${method}.`,
+      `Use method ${profile.methods.join(' or ')}.`,
+    );
+  if (method === LoginMethod.password && mode === IamMode.attached)
+    throw new DomainError(
+      'invalid',
+      'mode_not_supported',
+      'Attached mode is for tokens: a password needs no IAM user or role of your own.',
+      'Use mode session with method password, or method iam.',
+    );
+}
+
 export const presentDecision = ({ decision, approvalsNeeded: needed }: Draft): AccessDecision => ({
   allowed: decision.allowed,
   autoApproved: decision.allowed && needed === 0,
@@ -205,7 +239,7 @@ export function newRequest(
     state: auto ? 'approved' : 'pending',
     approvalsNeeded: draft.approvalsNeeded,
     policies: [...new Set([...decision.policies, ...(auto ? skip.policies : [])])].sort(),
-    plan: { ...own.plan } as unknown as Prisma.InputJsonObject,
+    plan: keptPlan(own.plan),
     createdAt: own.now,
     decideBy: new Date(own.now.getTime() + own.ttl * 60_000),
     decidedAt: auto ? own.now : null,

@@ -1,20 +1,41 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { approvals, period, presentRequest, requestFacts, type RequestRow } from './request.js';
+import {
+  approvals,
+  hasVoted,
+  keptPlan,
+  period,
+  planOf,
+  presentRequest,
+  requestFacts,
+  type RequestRow,
+} from './request.js';
 
 const now = new Date('2026-03-10T10:00:00.000Z');
-const vote = (personId: string, verdict: 'approve' | 'deny'): RequestRow['votes'][number] => ({
+const vote = (
+  personId: string,
+  verdict: 'approve' | 'deny',
+  {
+    planRevision = 1,
+    removedAt = null,
+    locked = false,
+  }: Partial<{ planRevision: number; removedAt: Date | null; locked: boolean }> = {},
+): RequestRow['votes'][number] => ({
   id: personId,
   requestId: 'r',
   personId,
   verdict,
   comment: null,
+  planRevision,
   createdAt: now,
-  person: { name: personId.toUpperCase() },
+  person: { name: personId.toUpperCase(), locked, removedAt },
 });
 const row = (votes: RequestRow['votes']): RequestRow => ({
   id: 'r',
+  kind: 'open',
   grantId: 'to-be',
+  extendsId: null,
+  replacesId: null,
   targetId: 't',
   profileId: 'p',
   personId: 'ana',
@@ -30,13 +51,17 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
   state: 'pending',
   approvalsNeeded: 2,
   policies: ['engineers-read'],
-  plan: {},
+  plan: { login: 'ana', endsAt: null },
+  planRevision: 1,
   createdAt: now,
   decideBy: now,
   decidedAt: null,
+  closeReason: null,
   person: { name: 'Ana' },
   votes,
   grant: null,
+  extends: null,
+  replacedBy: null,
   profile: {
     id: 'p',
     targetId: 't',
@@ -47,6 +72,8 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
     readOnly: true,
     connectionLimit: 5,
     methods: ['iam'],
+    managesPasswords: false,
+    createsRoles: false,
     createdAt: now,
     updatedAt: now,
     deletedAt: null,
@@ -60,6 +87,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
     accountId: '123456789012',
     resourceId: 'db-ABC',
     engineVersion: '17.1',
+    engineMode: 'provisioned',
     environment: 'staging',
     ownerGroup: 'owners',
     databases: ['orders'],
@@ -73,7 +101,12 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
     enabled: true,
     createdAt: now,
     updatedAt: now,
+    removingAt: null,
     deletedAt: null,
+    lookedAt: null,
+    downSince: null,
+    dials: 0,
+    nextDialAt: null,
   },
 });
 
@@ -86,6 +119,10 @@ describe('approvals', () => {
     ['the requester does not count', [vote('ana', 'approve')], 0],
     ['the requester beside another', [vote('ana', 'approve'), vote('bob', 'approve')], 1],
     ['a no is no yes', [vote('bob', 'deny')], 0],
+    ['a yes to an earlier plan', [vote('bob', 'approve', { planRevision: 0 })], 0],
+    ['a yes to both plans', [vote('bob', 'approve', { planRevision: 0 }), vote('bob', 'approve')], 1],
+    ['somebody who was locked since', [vote('bob', 'approve', { locked: true })], 0],
+    ['somebody who was removed since', [vote('bob', 'approve', { removedAt: now })], 0],
   ])('%s', (_, votes, expected) => expect(approvals(row(votes))).toBe(expected));
 
   test('policy learns who agreed, and who did not is left out', () => {
@@ -99,11 +136,29 @@ describe('approvals', () => {
 
   test('the answer names the grant only once there is one', () => {
     expect(presentRequest(row([])).grantId).toBeNull();
-    expect(presentRequest({ ...row([vote('bob', 'approve')]), grant: { id: 'g' } })).toMatchObject({
+    expect(presentRequest({ ...row([vote('bob', 'approve')]), grant: { id: 'g', state: 'opening' } })).toMatchObject({
       grantId: 'g',
       personName: 'Ana',
-      votes: [{ personId: 'bob', personName: 'BOB', verdict: 'approve', comment: null, at: now }],
+      votes: [{ personId: 'bob', personName: 'BOB', verdict: 'approve', comment: null, planRevision: 1, at: now }],
     });
+  });
+
+  test('an extension leads to its grant once it is agreed to', () => {
+    const extension = { ...row([]), kind: 'extend' as const, grantId: null, extendsId: 'g' };
+    expect(presentRequest(extension)).toMatchObject({ kind: 'extend', extendsId: 'g', grantId: null });
+    expect(presentRequest({ ...extension, state: 'approved' }).grantId).toBe('g');
+  });
+
+  test('who voted for an earlier plan may vote for the present one', () => {
+    expect(hasVoted(row([vote('bob', 'approve')]), 'bob')).toBe(true);
+    expect(hasVoted(row([vote('bob', 'approve', { planRevision: 0 })]), 'bob')).toBe(false);
+  });
+
+  test('the instant in a plan survives the store', () => {
+    const plan = { ...planOf(row([])), endsAt: now };
+    const kept = JSON.parse(JSON.stringify(keptPlan(plan))) as RequestRow['plan'];
+    expect(planOf({ plan: kept })).toEqual(plan);
+    expect(planOf(row([])).endsAt).toBeNull();
   });
 });
 

@@ -5,20 +5,23 @@ import type { IamMode } from '../grants/grants.contract.js';
 import { profileFacts } from '../targets/profile.js';
 import { targetFacts } from '../targets/target.js';
 import type { LoginMethod } from '../targets/targets.contract.js';
-import type { AccessRequest, Plan, RequestState, Verdict } from './requests.contract.js';
+import type { AccessRequest, Plan, RequestKind, RequestState, Verdict } from './requests.contract.js';
 
 export const withVotes = {
   person: { select: { name: true } },
   profile: true,
   target: true,
-  votes: { include: { person: { select: { name: true } } }, orderBy: { id: 'asc' } },
-  grant: { select: { id: true } },
+  votes: { include: { person: { select: { name: true, locked: true, removedAt: true } } }, orderBy: { id: 'asc' } },
+  grant: { select: { id: true, state: true } },
+  extends: { select: { groups: true, connectionLimit: true, createsRoles: true, startsAt: true, endsAt: true } },
+  replacedBy: { select: { id: true } },
 } satisfies Prisma.RequestInclude;
 
 export type RequestRow = Prisma.RequestGetPayload<{ include: typeof withVotes }>;
 
 export const presentRequest = (row: RequestRow): AccessRequest => ({
   id: row.id,
+  kind: row.kind as RequestKind,
   targetId: row.targetId,
   profileId: row.profileId,
   personId: row.personId,
@@ -32,20 +35,40 @@ export const presentRequest = (row: RequestRow): AccessRequest => ({
   mode: row.mode as IamMode,
   state: row.state as RequestState,
   approvalsNeeded: row.approvalsNeeded,
-  votes: row.votes.map(({ personId, person, verdict, comment, createdAt }) => ({
+  votes: row.votes.map(({ personId, person, verdict, comment, planRevision, createdAt }) => ({
     personId,
     personName: person.name,
     verdict: verdict as Verdict,
     comment,
+    planRevision,
     at: createdAt,
   })),
   policies: row.policies,
-  plan: row.plan as unknown as Plan,
-  grantId: row.grant?.id ?? null,
+  plan: planOf(row),
+  planRevision: row.planRevision,
+  grantId: row.grant?.id ?? (row.state === 'approved' ? row.extendsId : null),
+  extendsId: row.extendsId,
+  replacesId: row.replacesId,
+  replacedById: row.replacedBy?.id ?? null,
   createdAt: row.createdAt,
   decideBy: row.decideBy,
   decidedAt: row.decidedAt,
+  closeReason: row.closeReason,
 });
+
+/** The plan as it was shown; in the store its instants are text. */
+export function planOf(row: Pick<RequestRow, 'plan'>): Plan {
+  // what was shown before a plan named them has neither
+  const plan = row.plan as unknown as Omit<Plan, 'endsAt' | 'createsRoles'> & {
+    endsAt?: string | null;
+    createsRoles?: boolean;
+  };
+  return { ...plan, createsRoles: plan.createsRoles ?? false, endsAt: plan.endsAt ? new Date(plan.endsAt) : null };
+}
+
+/** A plan as the store keeps it. */
+export const keptPlan = (plan: Plan): Prisma.InputJsonObject =>
+  ({ ...plan, endsAt: plan.endsAt?.toISOString() ?? null }) as unknown as Prisma.InputJsonObject;
 
 export const requestFacts = (row: RequestRow): RequestFacts => ({
   id: row.id,
@@ -54,10 +77,19 @@ export const requestFacts = (row: RequestRow): RequestFacts => ({
   approverIds: approvers(row),
 });
 
-const approvers = (row: RequestRow): string[] =>
-  row.votes.filter(({ verdict }) => verdict === 'approve').map(({ personId }) => personId);
+/** A vote is for one plan: those for a plan that was renewed since say nothing of the present one. */
+const present = (row: RequestRow): RequestRow['votes'] =>
+  row.votes.filter(({ planRevision }) => planRevision === row.planRevision);
 
-/** People other than the requester who agreed; nobody counts twice. */
+export const hasVoted = (row: RequestRow, personId: string): boolean =>
+  present(row).some((vote) => vote.personId === personId);
+
+const approvers = (row: RequestRow): string[] =>
+  present(row)
+    .filter(({ verdict, person }) => verdict === 'approve' && person.removedAt === null && !person.locked)
+    .map(({ personId }) => personId);
+
+/** People other than the requester who agreed to the present plan; nobody counts twice, and nobody who was removed or is locked. */
 export const approvals = (row: RequestRow): number => new Set(approvers(row).filter((id) => id !== row.personId)).size;
 
 /** When access begins and ends, counted from the moment of the last yes. */
@@ -83,12 +115,4 @@ export const notPending = (state: string): DomainError =>
     'request_not_pending',
     `The request is ${state} already.`,
     'Only a pending request can be decided or cancelled.',
-  );
-
-export const notFound = (): DomainError =>
-  new DomainError(
-    'not_found',
-    'request_not_found',
-    'There is no such request, or it is not yours to see.',
-    'GET /v1/requests lists yours.',
   );

@@ -15,6 +15,14 @@ export enum RequestState {
 }
 registerEnumType(RequestState, { name: 'RequestState' });
 
+export enum RequestKind {
+  /** Access */
+  open = 'open',
+  /** More time for a grant that lives */
+  extend = 'extend',
+}
+registerEnumType(RequestKind, { name: 'RequestKind' });
+
 export enum Verdict {
   approve = 'approve',
   deny = 'deny',
@@ -22,8 +30,8 @@ export enum Verdict {
 registerEnumType(Verdict, { name: 'Verdict' });
 
 /** Printable text in one or more lines; no other control characters, and something to read in it. */
-const READABLE = /^(?=[\s\S]*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*(\r?\n[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*)*$/u;
-const LINE = /^(?=.*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
+export const READABLE = /^(?=[\s\S]*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*(\r?\n[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*)*$/u;
+export const LINE = /^(?=.*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
 /** One parameter of a planned call. */
 @ObjectType()
@@ -35,7 +43,7 @@ export class PlannedParameter {
 /** A statement that Usher will run on the target, exactly. */
 @ObjectType()
 export class PlannedStatement {
-  /** open, close or terminate */
+  /** open, set_password, close or terminate */
   call: string;
   sql: string;
   parameters: PlannedParameter[];
@@ -49,12 +57,24 @@ export class Plan {
   /** The person's own PostgreSQL role */
   login: string;
   statements: PlannedStatement[];
-  /** The IAM policy document, as it is sent */
-  @Field(() => Json)
-  @ApiProperty({ type: 'object', additionalProperties: true })
-  policy: Record<string, unknown>;
-  /** The session that Usher assumes, or the IAM user or role that the policy is attached to */
-  policyAppliesTo: string;
+  /** PostgreSQL group roles that it gives, and not one more */
+  groups: string[];
+  /** Sessions of the login at the same time */
+  @Field(() => Int)
+  connectionLimit: number;
+  /** Gives CREATEROLE, too: for those who manage the passwords of others */
+  createsRoles: boolean;
+  /** The end that is set, where it is known: for access it is counted from the last yes */
+  endsAt: Date | null;
+  /** Major version of PostgreSQL that the statements are for */
+  @Field(() => Int)
+  serverMajor: number;
+  /** The IAM policy document, as it is sent; null for method password, which needs nothing of IAM */
+  @Field(() => Json, { nullable: true })
+  @ApiProperty({ type: 'object', additionalProperties: true, nullable: true })
+  policy: Record<string, unknown> | null;
+  /** The session that Usher assumes, or the IAM user or role that the policy is attached to; null where there is no policy */
+  policyAppliesTo: string | null;
 }
 
 /** What policy says of it. */
@@ -85,18 +105,23 @@ export class Vote {
   personName: string;
   verdict: Verdict;
   comment: string | null;
+  /** Of the plan that it is for: only votes for the present one count */
+  @Field(() => Int)
+  planRevision: number;
   at: Date;
 }
 
-/** A person's ask for access. */
+/** A person's ask for access, or for more time. */
 @ObjectType()
 export class AccessRequest {
   id: string;
+  kind: RequestKind;
   targetId: string;
   profileId: string;
   personId: string;
   personName: string;
   database: string;
+  /** Of kind extend: what is added to the present end */
   @Field(() => Int)
   durationMinutes: number;
   reason: string;
@@ -111,12 +136,23 @@ export class AccessRequest {
   /** Policies that allowed it */
   policies: string[];
   plan: Plan;
-  /** The grant that it led to */
+  /** Counts the plans that were shown for it */
+  @Field(() => Int)
+  planRevision: number;
+  /** The grant that it led to, or gave more time */
   grantId: string | null;
+  /** Of kind extend: the grant that shall live longer */
+  extendsId: string | null;
+  /** The request whose plan was no longer true when it should be opened */
+  replacesId: string | null;
+  /** The request that was made of it when its plan was no longer true */
+  replacedById: string | null;
   createdAt: Date;
   /** When it expires unanswered */
   decideBy: Date;
   decidedAt: Date | null;
+  /** Why it ended although nobody denied it and nobody took it back */
+  closeReason: string | null;
 }
 
 @ObjectType()
@@ -156,6 +192,7 @@ export class CreateRequest {
   @Type(() => Date)
   @IsDate()
   startsAt?: Date;
+  /** iam when left out. By password there is mode session only */
   @IsOptional()
   @IsEnum(LoginMethod)
   method?: LoginMethod;
@@ -163,6 +200,21 @@ export class CreateRequest {
   @IsOptional()
   @IsEnum(IamMode)
   mode?: IamMode;
+}
+
+/** A yes. */
+@InputType()
+export class Approval {
+  @IsOptional()
+  @Matches(READABLE)
+  @MaxLength(1000)
+  comment?: string;
+  /** planRevision of what you looked at: a yes to an older plan is refused */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Field(() => Int, { nullable: true })
+  revision?: number;
 }
 
 @InputType()

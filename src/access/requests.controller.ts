@@ -6,6 +6,7 @@ import { Requires } from '../policy/requires.js';
 import {
   AccessRequest,
   AccessRequestPage,
+  Approval,
   Comment,
   CreateRequest,
   RequestPreview,
@@ -48,12 +49,12 @@ export class RequestsController {
     return this.requests.get(actor, id);
   }
 
-  /** Agree; the last yes that is needed opens the access */
+  /** Agree to the plan as it stands; the last yes that is needed opens the access, or gives it more time */
   @Post(':id/approve')
   @HttpCode(200)
   @Requires('approve')
-  approve(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input?: Comment): Promise<AccessRequest> {
-    return this.requests.approve(actor, id, input?.comment);
+  approve(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input?: Approval): Promise<AccessRequest> {
+    return this.requests.approve(actor, id, input);
   }
 
   /** Refuse */

@@ -5,6 +5,7 @@ import { Requires } from '../policy/requires.js';
 import {
   AccessRequest,
   AccessRequestPage,
+  Approval,
   CreateRequest,
   RequestPreview,
   RequestQuery,
@@ -45,9 +46,9 @@ export class RequestsResolver {
   approveRequest(
     @Caller() actor: PersonActor,
     @Args('id', { type: () => ID }) id: string,
-    @Args('input', { nullable: true }) input?: Comment,
+    @Args('input', { nullable: true }) input?: Approval,
   ): Promise<AccessRequest> {
-    return this.requests.approve(actor, id, input?.comment);
+    return this.requests.approve(actor, id, input);
   }
 
   @Mutation(() => AccessRequest)

@@ -1,37 +1,39 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
-import { AuditService } from '../audit/audit.service.js';
-import type { AuditAction } from '../audit/events.js';
 import type { Prisma } from '../generated/prisma/client.js';
-import type { RequestState, Verdict } from '../generated/prisma/enums.js';
 import { GrantsService } from '../grants/grants.service.js';
+import { refuseEnded } from '../grants/lifecycle.js';
 import { IdentityService } from '../identity/identity.service.js';
-import type { Actor, PersonActor } from '../platform/actor.js';
-import { concerning } from '../platform/call.js';
+import { refuseAbsent } from '../identity/standing.js';
+import type { PersonActor } from '../platform/actor.js';
+import { apart } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { DomainError } from '../platform/errors.js';
-import { Jobs } from '../platform/jobs/jobs.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
-import { PolicyService } from '../policy/policy.service.js';
+import { absent, PolicyService } from '../policy/policy.service.js';
 import { visibility, visibleRows } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { Drafts, newRequest, presentDecision } from './drafts.service.js';
+import { Lapses } from './lapses.js';
+import { isAsShown, planChanged, refuseOutgrown, refuseRevision } from './promise.js';
+import { Renewals } from './renewals.js';
 import {
   alreadyVoted,
   approvals,
-  notFound,
+  hasVoted,
   notPending,
-  period,
   presentRequest,
   requestFacts,
   withVotes,
   type RequestRow,
 } from './request.js';
+import { RequestLedger } from './request-ledger.js';
 import type {
   AccessRequest,
   AccessRequestPage,
+  Approval,
   CreateRequest,
   RequestPreview,
   RequestQuery,
@@ -44,12 +46,13 @@ export class RequestsService {
     private readonly db: Database,
     private readonly clock: Clock,
     private readonly policy: PolicyService,
-    private readonly audit: AuditService,
     private readonly drafts: Drafts,
     private readonly identity: IdentityService,
     private readonly grants: GrantsService,
     private readonly targets: TargetsService,
-    private readonly jobs: Jobs,
+    private readonly ledger: RequestLedger,
+    private readonly renewals: Renewals,
+    private readonly lapses: Lapses,
     @Inject(SETTINGS) private readonly settings: Settings,
   ) {}
 
@@ -58,8 +61,8 @@ export class RequestsService {
     const draft = await this.drafts.draft(actor, input);
     const decision = presentDecision(draft);
     if (!decision.allowed) return { decision, plan: null };
-    const login = await this.identity.previewLogin(actor.id, draft.target.masterUser ?? undefined);
-    return { decision, plan: await this.drafts.plan(draft, login, v7(), null) };
+    const login = await this.identity.previewLogin(actor.id, draft.target.masterUser ?? undefined, draft.method);
+    return { decision, plan: await this.drafts.plan(draft, login, actor.id, v7(), null) };
   }
 
   /** @throws DomainError `policy_denied`, `invalid_duration`, `profile_not_allowed`, `target_unreachable`, … with nothing stored */
@@ -67,12 +70,13 @@ export class RequestsService {
     const draft = await this.drafts.draft(actor, input);
     this.drafts.authorize(actor, draft, input);
     const grantId = v7();
-    const { target, profile, mode } = draft;
-    const preview = await this.identity.previewLogin(actor.id, target.masterUser ?? undefined);
-    const plan = await this.drafts.plan(draft, preview, grantId, null);
+    const { target, method } = draft;
+    const preview = await this.identity.previewLogin(actor.id, target.masterUser ?? undefined, method);
+    const plan = await this.drafts.plan(draft, preview, actor.id, grantId, null);
     return this.db.tx(async (tx) => {
-      await this.targets.lock(tx, target.id); // it may have been taken off the register since
-      const login = await this.identity.loginFor(tx, actor.id, target.masterUser ?? undefined);
+      refuseAbsent(await this.identity.hold(tx, [actor.id])); // both may have left since
+      await this.targets.offered(tx, target.id);
+      const login = await this.identity.loginFor(tx, actor.id, target.masterUser ?? undefined, method);
       if (login !== plan.login)
         throw new DomainError(
           'conflict',
@@ -80,27 +84,8 @@ export class RequestsService {
           'Somebody else was given the login name of the plan.',
           'Repeat the call.',
         );
-      const data = newRequest(draft, input, {
-        grantId,
-        personId: actor.id,
-        plan,
-        now: this.clock.now(),
-        ttl: this.settings.requestTtlMinutes,
-      });
-      const row = await tx.request.create({ data, include: withVotes });
-      const { durationMinutes, reason, ticket } = row;
-      await this.record(tx, actor, row, 'request.create', {
-        profile: profile.name,
-        durationMinutes,
-        reason,
-        ticket,
-        mode,
-        approvalsNeeded: row.approvalsNeeded,
-        policies: row.policies,
-      });
-      if (row.state === 'approved') await this.openGrant(tx, actor, row);
-      else await this.jobs.enqueue(tx, 'expire-requests', { requestId: row.id }, row.decideBy);
-      return presentRequest(await this.row(tx, row.id));
+      const own = { grantId, personId: actor.id, plan, now: this.clock.now(), ttl: this.settings.requestTtlMinutes };
+      return presentRequest(await this.ledger.add(tx, actor, newRequest(draft, input, own)));
     });
   }
 
@@ -125,55 +110,48 @@ export class RequestsService {
   async get(actor: PersonActor, id: string): Promise<AccessRequest> {
     const where = { AND: [await this.visible(actor), { id: asId(id, 'request id') }] };
     const row = await this.db.client.request.findFirst({ where, include: withVotes });
-    if (!row) throw notFound();
+    if (!row) throw absent.request();
     return presentRequest(row);
   }
 
-  /** One yes. The last one that is needed opens the access. */
-  approve(actor: PersonActor, id: string, comment?: string): Promise<AccessRequest> {
-    return this.decide(actor, 'approve', id, async (tx, row, policies) => {
-      const voted = await this.vote(tx, actor, row, 'approve', comment);
-      const agreed = approvals(voted);
-      const details = { comment: comment ?? null, approvals: agreed, needed: row.approvalsNeeded, policies };
-      await this.record(tx, actor, row, 'request.approve', details);
-      if (agreed < row.approvalsNeeded) return;
-      await this.decided(tx, row, 'approved');
-      await this.openGrant(tx, actor, row);
-    });
+  /**
+   * One yes to the plan as it stands. The last one that is needed opens the access, or gives it more time.
+   * @throws DomainError `plan_changed` when the plan is no longer true: it is renewed then, and must be looked at;
+   *   `grant_closed` for more time of a grant that is over; `target_removing`, `person_removed`, `person_locked`
+   */
+  async approve(actor: PersonActor, id: string, { comment, revision }: Approval = {}): Promise<AccessRequest> {
+    try {
+      return await this.decide(actor, 'approve', id, async (tx, row, policies) => {
+        await this.refuseUntrue(tx, row, revision);
+        const voted = await this.ledger.vote(tx, actor, row, 'approve', comment);
+        const agreed = approvals(voted);
+        const { approvalsNeeded: needed, planRevision } = row;
+        const details = { comment: comment ?? null, approvals: agreed, needed, revision: planRevision, policies };
+        await this.ledger.record(tx, actor, row, 'request.approve', details);
+        if (agreed >= needed) await this.ledger.approved(tx, actor, row);
+      });
+    } catch (error) {
+      if (error instanceof Untrue) throw planChanged(await this.renewals.renew(actor, error.row));
+      if (isGrantClosed(error)) await apart(() => this.lapses.expire(actor, id));
+      throw error;
+    }
   }
 
   /** One no ends it. */
   deny(actor: PersonActor, id: string, comment?: string): Promise<AccessRequest> {
     return this.decide(actor, 'deny', id, async (tx, row) => {
-      await this.vote(tx, actor, row, 'deny', comment);
-      await this.decided(tx, row, 'denied');
-      await this.record(tx, actor, row, 'request.deny', { comment: comment ?? null });
+      await this.ledger.vote(tx, actor, row, 'deny', comment);
+      await this.ledger.decided(tx, row, 'denied');
+      await this.ledger.record(tx, actor, row, 'request.deny', { comment: comment ?? null });
     });
   }
 
   /** The requester takes it back. */
   cancel(actor: PersonActor, id: string): Promise<AccessRequest> {
     return this.decide(actor, 'cancel', id, async (tx, row) => {
-      await this.decided(tx, row, 'cancelled');
-      await this.record(tx, actor, row, 'request.cancel', {});
+      await this.ledger.decided(tx, row, 'cancelled');
+      await this.ledger.record(tx, actor, row, 'request.cancel', {});
     });
-  }
-
-  /** Ends a request that nobody answered in time; anything else is left as it is. */
-  async expire(actor: Actor, id: string): Promise<void> {
-    await this.db.tx(async (tx) => {
-      const row = await this.lock(tx, id);
-      if (row.state !== 'pending' || row.decideBy > this.clock.now()) return;
-      await this.decided(tx, row, 'expired');
-      await this.record(tx, actor, row, 'request.expire', { approvals: approvals(row), needed: row.approvalsNeeded });
-    });
-  }
-
-  /** Ends every request that is overdue: a job that was lost, or came too early by its own clock, leaves none waiting for ever. */
-  async expireOverdue(actor: Actor): Promise<void> {
-    const where = { state: 'pending' as const, decideBy: { lte: this.clock.now() } };
-    const overdue = await this.db.client.request.findMany({ where, select: { id: true }, take: 1000 });
-    for (const { id } of overdue) await this.expire(actor, id);
   }
 
   /**
@@ -187,87 +165,27 @@ export class RequestsService {
     change: (tx: Tx, row: RequestRow, policies: readonly string[]) => Promise<void>,
   ): Promise<AccessRequest> {
     return this.db.tx(async (tx) => {
-      const row = await this.lock(tx, asId(id, 'request id'));
-      const voted = action !== 'cancel' && row.votes.some(({ personId }) => personId === actor.id);
+      const { personId } = await this.ledger.row(tx, asId(id, 'request id'));
+      const people = await this.identity.hold(tx, [actor.id, personId]);
+      const row = await this.ledger.lock(tx, id);
+      const voted = action !== 'cancel' && hasVoted(row, actor.id);
       const policies = voted ? [] : this.policy.authorize(actor, action, requestFacts(row)).policies;
       if (row.state === 'pending' && row.decideBy <= this.clock.now()) throw notPending('expired');
       if (row.state !== 'pending') throw notPending(row.state);
       if (voted) throw alreadyVoted();
+      refuseAbsent(action === 'approve' ? people : people.filter((one) => one.id === actor.id));
       await change(tx, row, policies);
-      return presentRequest(await this.row(tx, row.id));
+      return presentRequest(await this.ledger.row(tx, row.id));
     });
   }
 
-  private async lock(tx: Tx, id: string): Promise<RequestRow> {
-    await tx.$queryRaw`SELECT 1 FROM request WHERE id = ${id}::uuid FOR UPDATE`;
-    return this.row(tx, id);
-  }
-
-  private async row(tx: Tx, id: string): Promise<RequestRow> {
-    const row = await tx.request.findUnique({ where: { id }, include: withVotes });
-    if (!row) throw notFound();
-    concerning({ requestId: row.id, targetId: row.targetId, subjectId: row.personId });
-    return row;
-  }
-
-  private async vote(
-    tx: Tx,
-    actor: PersonActor,
-    row: RequestRow,
-    verdict: Verdict,
-    comment?: string,
-  ): Promise<RequestRow> {
-    const data = {
-      id: v7(),
-      requestId: row.id,
-      personId: actor.id,
-      verdict,
-      comment: comment ?? null,
-      createdAt: this.clock.now(),
-    };
-    await tx.vote.create({ data });
-    return this.row(tx, row.id);
-  }
-
-  private async decided(tx: Tx, row: RequestRow, state: RequestState): Promise<void> {
-    await tx.request.update({ where: { id: row.id }, data: { state, decidedAt: this.clock.now() } });
-  }
-
-  private openGrant(tx: Tx, actor: Actor, row: RequestRow): Promise<void> {
-    const {
-      grantId: id,
-      id: requestId,
-      targetId,
-      profileId,
-      personId,
-      login,
-      database,
-      method,
-      mode,
-      principalArn,
-      profile,
-    } = row;
-    return this.grants.open(tx, actor, {
-      ...{ id, requestId, targetId, profileId, personId, login, database, method, mode, principalArn },
-      guardProfile: profile.name,
-      ...period(row, this.clock.now()),
-    });
-  }
-
-  private record(
-    tx: Tx,
-    actor: Actor,
-    row: RequestRow,
-    action: AuditAction,
-    details: Record<string, unknown>,
-  ): Promise<void> {
-    return this.audit.append(tx, actor, {
-      action,
-      requestId: row.id,
-      targetId: row.targetId,
-      subjectId: row.personId,
-      details,
-    });
+  /** Only what was looked at, and is still so, may be agreed to. */
+  private async refuseUntrue(tx: Tx, row: RequestRow, revision: number | undefined): Promise<void> {
+    await this.targets.offered(tx, row.targetId);
+    if (row.extendsId !== null) refuseEnded(await this.grants.row(tx, row.extendsId), this.clock.now());
+    refuseOutgrown(row);
+    refuseRevision(row, revision);
+    if (!isAsShown(row)) throw new Untrue(row);
   }
 
   private async visible(actor: PersonActor): Promise<Prisma.RequestWhereInput> {
@@ -275,3 +193,12 @@ export class RequestsService {
     return visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
   }
 }
+
+/** The plan is no longer true. Rolls the vote back; the plan is then renewed apart from it. */
+class Untrue extends Error {
+  constructor(readonly row: RequestRow) {
+    super('the plan is no longer true');
+  }
+}
+
+const isGrantClosed = (error: unknown): boolean => error instanceof DomainError && error.code === 'grant_closed';
