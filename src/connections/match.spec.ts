@@ -26,6 +26,8 @@ describe('the grant of a session', () => {
     ['no grant at all', session(at(5)), [], undefined],
     ['within it', session(at(5)), [early], 'early'],
     ['another login', session(at(5), 'psql', 'bob'), [early], undefined],
+    ['the same person by password', session(at(5), 'psql', 'ana_pw'), [early, grant('pw', { login: 'ana_pw' })], 'pw'],
+    ['by password, with a grant for tokens only', session(at(5), 'psql', 'ana_pw'), [early], undefined],
     ['one that was never opened', session(at(5)), [grant('g', { openedAt: null })], undefined],
     ['before it was opened', session(at(-5)), [early], undefined],
     ['just before, by another clock', session(at(-1, 30)), [early], 'early'],

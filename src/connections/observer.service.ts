@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { v7 } from 'uuid';
 import { AuditService } from '../audit/audit.service.js';
 import type { Connection as Row } from '../generated/prisma/client.js';
+import { nameBehind } from '../identity/login-name.js';
 import { systemActor, type Actor } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { Database, type Tx } from '../platform/state/database.js';
@@ -71,7 +72,7 @@ export class Observer {
       take: 100,
     });
     const grant = matchGrant(backend, grants);
-    const owner = await tx.loginName.findUnique({ where: { name: backend.login } });
+    const owner = await tx.loginName.findUnique({ where: { name: nameBehind(backend.login) } });
     const { pid, login, database, clientAddress, clientPort, tlsVersion, tlsCipher, applicationName } = backend;
     const facts = { login, database, clientAddress, clientPort, tlsVersion };
     const row = {

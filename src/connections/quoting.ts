@@ -1,8 +1,13 @@
 import { DomainError } from '../platform/errors.js';
 
+/** Nothing in it is special to any language here. */
+const PLAIN = /^[\w@%+:,./-]+$/;
+
 /** One word of a POSIX shell (IEEE 1003.1, 2.2.2): nothing is special inside single quotes but their end. */
-export const shellWord = (text: string): string =>
-  /^[\w@%+:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+export const shellWord = (text: string): string => (PLAIN.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
+/** A string of PowerShell (about_Quoting_Rules), which takes the typographic quotes U+2018 to U+201B for its own. */
+export const powerShellString = (text: string): string => `'${text.replace(/['\u2018-\u201b]/g, '$&$&')}'`;
 
 /** `keyword=value` of a libpq connection string (libpq manual, 32.1.1.1). */
 export const conninfo = (settings: Readonly<Record<string, string>>): string =>
@@ -10,14 +15,19 @@ export const conninfo = (settings: Readonly<Record<string, string>>): string =>
     .map(([keyword, value]) => `${keyword}=${conninfoValue(value)}`)
     .join(' ');
 
-const conninfoValue = (value: string): string =>
-  /^[\w@%+:,./-]+$/.test(value) ? value : `'${value.replace(/['\\]/g, '\\$&')}'`;
+const conninfoValue = (value: string): string => (PLAIN.test(value) ? value : `'${value.replace(/['\\]/g, '\\$&')}'`);
 
-/** A string literal of JavaScript or Python; both read what JSON writes. U+2028/9 end a line in old JavaScript. */
+/** `Keyword=value;…` of ADO.NET (DbConnectionStringBuilder): a value in double quotes holds anything, its own quotes doubled. */
+export const adoNet = (settings: Readonly<Record<string, string>>): string =>
+  Object.entries(settings)
+    .map(([keyword, value]) => `${keyword}=${PLAIN.test(value) ? value : `"${value.replaceAll('"', '""')}"`}`)
+    .join(';');
+
+/** A string literal of JavaScript, Python or Go; all read what JSON writes. U+2028/9 end a line in old JavaScript. */
 export const scriptString = (text: string): string =>
   JSON.stringify(text).replace(/[\u2028\u2029]/g, (separator) => (separator === '\u2028' ? '\\u2028' : '\\u2029'));
 
-/** A string literal of Java, with all but ASCII escaped: the source may be compiled in any encoding. */
+/** A string literal of Java or C#, with all but ASCII escaped: the source may be compiled in any encoding. */
 export const javaString = (text: string): string =>
   JSON.stringify(text).replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 

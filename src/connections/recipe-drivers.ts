@@ -1,50 +1,17 @@
-import { isIP } from 'node:net';
-import { javaString, scriptString, urlPart } from './quoting.js';
+import { adoNet, conninfo, javaString, scriptString } from './quoting.js';
 import {
   applicationName,
   bundleName,
   bundleNotes,
-  passToken,
+  libpqSettings,
+  looksUp,
+  passSecret,
   type Recipe,
   type RecipeInput,
-  until,
-  usesSystemRoots,
+  systemRoots,
 } from './recipe-input.js';
 
-const jdbcUrl = (input: RecipeInput, rootcert?: string): string => {
-  // pgjdbc verifies the name it connects to and has no hostaddr: with another name only the chain can be checked.
-  const mode = input.tls.hostaddrNeeded ? 'verify-ca' : input.tls.mode;
-  const trust = usesSystemRoots(input)
-    ? ['sslfactory=org.postgresql.ssl.DefaultJavaSSLFactory']
-    : rootcert === undefined
-      ? []
-      : [`sslrootcert=${urlPart(rootcert)}`];
-  const settings = [`sslmode=${mode}`, ...trust, `ApplicationName=${urlPart(applicationName(input.grantId))}`];
-  const host = isIP(input.host) === 6 ? `[${input.host}]` : input.host;
-  return `jdbc:postgresql://${host}:${input.port}/${urlPart(input.database)}?${settings.join('&')}`;
-};
-
-const jdbcNotes = (input: RecipeInput): string[] =>
-  input.tls.hostaddrNeeded
-    ? [
-        `pgjdbc cannot connect to one name and verify another, so the name is not checked here. For verify-full, map ${input.tls.servername} to the address of ${input.host} in the hosts file and connect to ${input.tls.servername}.`,
-      ]
-    : [];
-
-export const jdbc = (input: RecipeInput): Recipe => ({
-  client: 'jdbc',
-  text: [
-    'java.util.Properties properties = new java.util.Properties();',
-    `properties.setProperty("user", ${javaString(input.user)});`,
-    'properties.setProperty("password", System.getenv("PGPASSWORD"));',
-    ...(usesSystemRoots(input)
-      ? []
-      : [`String ca = System.getProperty("user.home") + ${javaString(`/.usher/${bundleName(input)}`)};`]),
-    ...(usesSystemRoots(input) ? [] : ['properties.setProperty("sslrootcert", ca);']),
-    `java.sql.Connection connection = java.sql.DriverManager.getConnection(${javaString(jdbcUrl(input))}, properties);`,
-  ].join('\n'),
-  notes: [passToken(input), ...bundleNotes(input), ...jdbcNotes(input)],
-});
+const poolNote = (input: RecipeInput, how: string): string[] => (input.method === 'iam' ? [how] : []);
 
 export const nodePostgres = (input: RecipeInput): Recipe => {
   const { host, port, user, database, tls } = input;
@@ -56,19 +23,14 @@ export const nodePostgres = (input: RecipeInput): Recipe => {
     : tls.mode === 'verify-ca'
       ? ['    checkServerIdentity: () => undefined,']
       : [];
-  const file = scriptString(bundleName(input));
   return {
     client: 'node-postgres',
     text: [
       "import pg from 'pg';",
       ...(tls.hostaddrNeeded ? ["import { checkServerIdentity } from 'node:tls';"] : []),
-      ...(usesSystemRoots(input)
-        ? []
-        : [
-            "import { readFileSync } from 'node:fs';",
-            "import { homedir } from 'node:os';",
-            "import { join } from 'node:path';",
-          ]),
+      "import { readFileSync } from 'node:fs';",
+      "import { homedir } from 'node:os';",
+      "import { join } from 'node:path';",
       '',
       'const client = new pg.Client({',
       `  host: ${scriptString(host)},`,
@@ -78,7 +40,7 @@ export const nodePostgres = (input: RecipeInput): Recipe => {
       '  password: process.env.PGPASSWORD,',
       `  application_name: ${scriptString(applicationName(input.grantId))},`,
       '  ssl: {',
-      ...(usesSystemRoots(input) ? [] : [`    ca: readFileSync(join(homedir(), '.usher', ${file}), 'utf8'),`]),
+      `    ca: readFileSync(join(homedir(), '.usher', ${scriptString(bundleName(input))}), 'utf8'),`,
       '    rejectUnauthorized: true,',
       ...check,
       '  },',
@@ -86,26 +48,118 @@ export const nodePostgres = (input: RecipeInput): Recipe => {
       'await client.connect();',
     ].join('\n'),
     notes: [
-      passToken(input),
+      passSecret(input),
       ...bundleNotes(input),
-      'A pool may take an async function as password, to ask for a new token for each connection.',
+      ...poolNote(input, 'A pool may take an async function as password, to ask for a new token for each connection.'),
     ],
   };
 };
 
-export const dbeaver = (input: RecipeInput): Recipe => ({
-  client: 'dbeaver',
+/** psycopg 2 and 3 hand the keywords to libpq as they are. */
+const python = (client: 'psycopg' | 'psycopg2', input: RecipeInput): Recipe => ({
+  client,
   text: [
-    `URL: ${jdbcUrl(input, `/absolute/path/to/${bundleName(input)}`)}`,
-    `Username: ${input.user}`,
-    'Password: paste the token; leave "Save password" off',
+    `import os${looksUp(input) ? ', socket' : ''}`,
+    `import ${client}`,
+    '',
+    `connection = ${client}.connect(`,
+    ...Object.entries(libpqSettings(input)).map(([keyword, value]) => `    ${keyword}=${scriptString(value)},`),
+    ...(looksUp(input) ? [`    hostaddr=socket.gethostbyname(${scriptString(input.host)}),`] : []),
+    `    sslrootcert=os.path.expanduser(${scriptString(`~/.usher/${bundleName(input)}`)}),`,
+    '    password=os.environ["PGPASSWORD"],',
+    ')',
   ].join('\n'),
-  notes: [
-    'New connection, PostgreSQL, connect by URL.',
-    until(input),
-    ...(usesSystemRoots(input)
-      ? []
-      : [`Set sslrootcert to the absolute path of the file from ${input.tls.caBundleUrl}.`]),
-    ...jdbcNotes(input),
-  ],
+  notes: [passSecret(input), ...bundleNotes(input), ...systemRoots(input)],
 });
+
+export const psycopg = (input: RecipeInput): Recipe => python('psycopg', input);
+export const psycopg2 = (input: RecipeInput): Recipe => python('psycopg2', input);
+
+/** pgx reads connection strings as libpq does, but for hostaddr, which it does not know: there the name is looked up in code. */
+export const pgx = (input: RecipeInput): Recipe => {
+  const { hostaddr: _hostaddr, ...settings } = libpqSettings(input);
+  const { hostaddrNeeded } = input.tls;
+  return {
+    client: 'pgx',
+    text: [
+      'package main',
+      '',
+      'import (',
+      ...['context', 'log', ...(hostaddrNeeded ? ['net'] : []), 'os', 'path/filepath'].map((name) => `\t"${name}"`),
+      '',
+      '\t"github.com/jackc/pgx/v5"',
+      ')',
+      '',
+      'func main() {',
+      '\thome, err := os.UserHomeDir()',
+      '\tif err != nil {',
+      '\t\tlog.Fatal(err)',
+      '\t}',
+      `\tos.Setenv("PGSSLROOTCERT", filepath.Join(home, ".usher", ${scriptString(bundleName(input))}))`,
+      `\tconfig, err := pgx.ParseConfig(${scriptString(conninfo(settings))})`,
+      '\tif err != nil {',
+      '\t\tlog.Fatal(err)',
+      '\t}',
+      ...(hostaddrNeeded
+        ? [
+            '\tconfig.LookupFunc = func(ctx context.Context, _ string) ([]string, error) {',
+            `\t\treturn net.DefaultResolver.LookupHost(ctx, ${scriptString(input.host)})`,
+            '\t}',
+          ]
+        : []),
+      '\tconnection, err := pgx.ConnectConfig(context.Background(), config)',
+      '\tif err != nil {',
+      '\t\tlog.Fatal(err)',
+      '\t}',
+      '\tdefer connection.Close(context.Background())',
+      '}',
+    ].join('\n'),
+    notes: [
+      passSecret(input),
+      ...bundleNotes(input),
+      ...poolNote(input, 'With pgxpool set Password in BeforeConnect, to ask for a new token for each connection.'),
+      ...systemRoots(input),
+    ],
+  };
+};
+
+export const npgsql = (input: RecipeInput): Recipe => {
+  const { host, port, database, user, tls } = input;
+  const full = tls.mode === 'verify-full' && !tls.hostaddrNeeded;
+  const settings = {
+    Host: host,
+    Port: String(port),
+    Database: database,
+    Username: user,
+    'SSL Mode': full ? 'VerifyFull' : 'VerifyCA',
+    'Application Name': applicationName(input.grantId),
+  };
+  return {
+    client: 'npgsql',
+    text: [
+      'using Npgsql;',
+      '',
+      `var settings = new NpgsqlConnectionStringBuilder(${javaString(adoNet(settings))})`,
+      '{',
+      '    RootCertificate = Path.Combine(',
+      `        Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".usher", ${javaString(bundleName(input))}),`,
+      '    Password = Environment.GetEnvironmentVariable("PGPASSWORD"),',
+      '};',
+      'await using var source = NpgsqlDataSource.Create(settings);',
+      'await using var connection = await source.OpenConnectionAsync();',
+    ].join('\n'),
+    notes: [
+      passSecret(input),
+      ...bundleNotes(input),
+      ...poolNote(
+        input,
+        'With NpgsqlDataSourceBuilder.UsePeriodicPasswordProvider a pool asks for a new token by itself; every 10 minutes is enough.',
+      ),
+      ...(tls.hostaddrNeeded
+        ? [
+            `Npgsql cannot connect to one name and verify another, so the name is not checked here. For VerifyFull, map ${tls.servername} to the address of ${host} in the hosts file and connect to ${tls.servername}.`,
+          ]
+        : []),
+    ],
+  };
+};

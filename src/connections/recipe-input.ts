@@ -1,15 +1,24 @@
 import { isIP } from 'node:net';
+import type { recipeClients } from './tokens.contract.js';
 
-/** What a token answer holds that a client needs. The token stands in the psql recipe alone. */
+/** What the answer to a token or a password holds that a client needs. */
 export interface RecipeInput {
   readonly grantId: string;
-  readonly token: string;
+  readonly method: 'iam' | 'password';
+  /**
+   * The token or the password. It stands in the recipes for a shell alone, where it is no argument of any program. Undefined for
+   * who signs their own tokens: see `signing`.
+   */
+  readonly secret: string | undefined;
+  /** End of the token; of the grant where there is none. */
   readonly expiresAt: Date;
   /** Where to connect. */
   readonly host: string;
   readonly port: number;
   readonly database: string;
   readonly user: string;
+  /** Attached mode: what the person's own keys sign for. */
+  readonly signing?: { readonly host: string; readonly port: number; readonly region: string };
   readonly tls: {
     readonly mode: 'verify-full' | 'verify-ca';
     readonly servername: string;
@@ -19,7 +28,7 @@ export interface RecipeInput {
   };
 }
 
-export type RecipeClient = 'psql' | 'jdbc' | 'node-postgres' | 'psycopg' | 'pgadmin' | 'dbeaver';
+export type RecipeClient = (typeof recipeClients)[number];
 
 export interface Recipe {
   readonly client: RecipeClient;
@@ -43,8 +52,6 @@ export const bundleName = ({ tls }: RecipeInput): string => {
   return /^[\w.-]{1,100}$/.test(last) && !last.startsWith('.') ? last : 'rds-bundle.pem';
 };
 
-export const usesSystemRoots = ({ tls }: RecipeInput): boolean => tls.authority === 'amazon-trust';
-
 /** libpq verifies `host`; `hostaddr` says where to connect. An IP address is put there at once, a name is looked up. */
 export const libpqSettings = (input: RecipeInput): Record<string, string> => ({
   host: input.tls.hostaddrNeeded ? input.tls.servername : input.host,
@@ -53,22 +60,40 @@ export const libpqSettings = (input: RecipeInput): Record<string, string> => ({
   dbname: input.database,
   user: input.user,
   sslmode: input.tls.mode,
-  ...(usesSystemRoots(input) ? { sslrootcert: 'system' } : {}),
   application_name: applicationName(input.grantId),
 });
 
-export const until = ({ expiresAt }: RecipeInput): string =>
-  `Connect before ${expiresAt.toISOString()}; a session that is open then stays open until the grant ends.`;
+/** The address must be looked up by name, to be given beside the name that is verified. */
+export const looksUp = (input: RecipeInput): boolean => input.tls.hostaddrNeeded && !isIP(input.host);
 
-export const passToken = (input: RecipeInput): string =>
-  `Give the token to the program in the environment variable PGPASSWORD. ${until(input)}`;
+/** What the person holds, in a word. */
+export const held = ({ method }: RecipeInput): 'token' | 'password' => (method === 'iam' ? 'token' : 'password');
 
-export const bundleNotes = (input: RecipeInput): string[] =>
-  usesSystemRoots(input)
-    ? []
-    : [
-        `Save ${input.tls.caBundleUrl} as .usher/${bundleName(input)} in the home directory first; the psql recipe does so.`,
-      ];
+export const until = ({ method, signing, expiresAt }: RecipeInput): string => {
+  const end = expiresAt.toISOString();
+  if (signing) return `Each token is good for 15 minutes; sign one when you connect. The grant ends at ${end}.`;
+  return method === 'iam'
+    ? `Connect before ${end}; a session that is open then stays open until the grant ends.`
+    : `The password works until ${end}, when the grant ends and its sessions with it, or until you ask for another.`;
+};
 
-export const systemRoots = ({ tls }: RecipeInput): string =>
-  `sslrootcert=system needs libpq 16 or newer; with an older one download ${tls.caBundleUrl} and name that file instead.`;
+export const passSecret = (input: RecipeInput): string =>
+  `Give the ${held(input)} to the program in the environment variable PGPASSWORD. ${until(input)}`;
+
+/** How the bundle gets where a program looks for it. */
+export const bundleNotes = (input: RecipeInput): string[] => [
+  `Save ${input.tls.caBundleUrl} as .usher/${bundleName(input)} in the home directory first; the psql recipe does so.`,
+];
+
+export const absoluteBundle = (input: RecipeInput): string => `/absolute/path/to/${bundleName(input)}`;
+
+export const absoluteNote = (input: RecipeInput): string =>
+  `Set sslrootcert to the absolute path of the file from ${input.tls.caBundleUrl}.`;
+
+/** A file works with every client; the roots of the system only with some. */
+export const systemRoots = ({ tls }: RecipeInput): string[] =>
+  tls.authority === 'amazon-trust'
+    ? [
+        'The certificate is of Amazon Trust Services, whose roots most systems have: with libpq 16 or newer sslrootcert=system needs no file.',
+      ]
+    : [];

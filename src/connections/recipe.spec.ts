@@ -6,7 +6,8 @@ const token = 'orders.example:5432/?Action=connect&DBUser=jane_doe&X-Amz-Signatu
 const host = 'orders.cluster-abc.eu-west-1.rds.amazonaws.com';
 const base: RecipeInput = {
   grantId: '0190c1f0-0000-7000-8000-000000000001',
-  token,
+  method: 'iam',
+  secret: token,
   expiresAt: new Date('2025-01-01T00:15:00Z'),
   host,
   port: 5432,
@@ -20,7 +21,23 @@ const base: RecipeInput = {
     caBundleUrl: 'https://truststore.pki.rds.amazonaws.com/eu-west-1/eu-west-1-bundle.pem',
   },
 };
-const clients: RecipeClient[] = ['psql', 'jdbc', 'node-postgres', 'psycopg', 'pgadmin', 'dbeaver'];
+const clients: RecipeClient[] = [
+  'psql',
+  'psql-powershell',
+  'libpq-service',
+  'psycopg',
+  'psycopg2',
+  'jdbc',
+  'jdbc-truststore',
+  'node-postgres',
+  'pgx',
+  'npgsql',
+  'pgadmin',
+  'dbeaver',
+  'sql-workbench',
+];
+/** Where the secret stands in the text: as a value of the environment, or in a file of one's own. */
+const forShells: RecipeClient[] = ['psql', 'psql-powershell', 'libpq-service', 'pgpass'];
 
 const tls = (change: Partial<RecipeInput['tls']>): RecipeInput => ({ ...base, tls: { ...base.tls, ...change } });
 const recipe = (client: RecipeClient, input = base): Recipe => {
@@ -34,21 +51,26 @@ describe('every recipe', () => {
     expect(recipes(base).map(({ client }) => client)).toEqual(clients);
   });
 
-  test('only psql holds the token, and only as a value of its environment', () => {
+  test('only those for a shell hold the token', () => {
     for (const { client, text, notes } of recipes(base)) {
       expect(notes.join('\n')).not.toContain(token);
-      if (client !== 'psql') expect(text).not.toContain(token);
+      const kept = client === 'libpq-service' ? token.replaceAll(':', '\\:') : token;
+      expect(text.split(kept)).toHaveLength(forShells.includes(client) ? 2 : 1);
     }
-    const { text } = recipe('psql');
-    expect(text.split(token)).toHaveLength(2);
-    expect(text).toContain(`PGPASSWORD='${token}' psql `);
+    expect(recipe('psql').text).toContain(`PGPASSWORD='${token}' psql `);
+    expect(recipe('psql-powershell').text).toContain(`$env:PGPASSWORD = '${token}'\n`);
   });
 
   test.each(clients)('%s names the session, the mode and the end of the token', (client) => {
     const { text, notes } = recipe(client);
-    expect(decodeURIComponent(text)).toContain(applicationName(base.grantId));
-    expect(text).toMatch(/verify-full|sslrootcert|rejectUnauthorized: true/);
+    expect(text.replaceAll('%3A', ':')).toContain(applicationName(base.grantId));
+    expect(text).toMatch(/verify-full|VerifyFull|rejectUnauthorized: true/);
     expect(notes.join('\n')).toContain('2025-01-01T00:15:00.000Z');
+  });
+
+  test('only those that were asked for are made', () => {
+    expect(recipes(base, ['jdbc', 'psql', 'aws-cli']).map(({ client }) => client)).toEqual(['psql', 'jdbc']);
+    expect(recipes(base, [])).toEqual([]);
   });
 
   test.each<[string, RecipeInput]>([
@@ -60,11 +82,40 @@ describe('every recipe', () => {
     ['a line separator', { ...base, database: 'a\u2028b' }],
     ['half a character', { ...base, database: 'a\ud800b' }],
     ['nothing', { ...base, database: '' }],
-    ['a line break in the token', { ...base, token: 'a\nb' }],
+    ['a line break in the token', { ...base, secret: 'a\nb' }],
     ['a file as bundle', tls({ caBundleUrl: 'file:///etc/passwd' })],
     ['an option as bundle', tls({ caBundleUrl: '-o/etc/passwd' })],
   ])('refuses %s', (_, input) => {
     expect(() => recipes(input)).toThrow(expect.objectContaining({ kind: 'invalid', code: 'invalid_input' }));
+  });
+});
+
+describe('for a password', () => {
+  const password = 'Zm9yIHRoaXMgdGVzdCBhbG9uZSBoZXJl';
+  const given: RecipeInput = { ...base, method: 'password', user: 'jane_doe_pw', secret: password };
+
+  test('there are two more, for what is saved', () => {
+    const saved = ['libpq-service', 'pgpass', 'libpq-uri'];
+    expect(recipes(given).map(({ client }) => client)).toEqual(
+      clients.flatMap((client) => (client === 'libpq-service' ? saved : [client])),
+    );
+  });
+
+  test('only those for a shell hold it, and no word is of tokens', () => {
+    for (const { client, text, notes } of recipes(given)) {
+      expect(text.includes(password)).toBe(forShells.includes(client));
+      expect(`${text} ${notes.join(' ')}`).not.toMatch(/\btokens?\b(?!" out)/i);
+      expect(notes.join(' ')).not.toContain(password);
+      expect(notes.join(' ')).toContain('works until 2025-01-01T00:15:00.000Z');
+    }
+  });
+
+  test('a URI for an address that is IPv6, verified by another name', () => {
+    const tunnel = { ...given, host: '::1', tls: { ...base.tls, hostaddrNeeded: true } };
+    const text = recipes(tunnel).find(({ client }) => client === 'libpq-uri')?.text;
+    expect(text).toContain(`postgresql://jane_doe_pw@${host}:5432/orders?hostaddr=%3A%3A1&sslmode=verify-full`);
+    const direct = { ...given, host: '::1' };
+    expect(recipes(direct).find(({ client }) => client === 'libpq-uri')?.text).toContain('@[::1]:5432/');
   });
 });
 
@@ -78,14 +129,13 @@ describe('psql', () => {
     );
   });
 
-  test('a proxy is verified by the roots of the system', () => {
+  test('a proxy is verified by a root of Amazon Trust, from a file that every libpq can read', () => {
     const { text, notes } = recipe(
       'psql',
       tls({ authority: 'amazon-trust', caBundleUrl: 'https://www.amazontrust.com/repository/AmazonRootCA1.pem' }),
     );
-    expect(text).toContain('sslrootcert=system');
-    expect(text).not.toMatch(/curl|PGSSLROOTCERT/);
-    expect(notes.join('\n')).toMatch(/libpq 16.*AmazonRootCA1\.pem/);
+    expect(text).toContain('PGSSLROOTCERT="$HOME/.usher/AmazonRootCA1.pem"');
+    expect(notes.join('\n')).toMatch(/libpq 16.*sslrootcert=system/);
   });
 
   test('another address than the name in the certificate', () => {
@@ -170,14 +220,56 @@ describe('drivers', () => {
     expect(recipe('node-postgres', tls({ mode: 'verify-ca' })).text).toContain('checkServerIdentity: () => undefined');
   });
 
-  test('pgjdbc says that it cannot check another name', () => {
-    const { text, notes } = recipe('jdbc', { ...tls({ hostaddrNeeded: true }), host: 'alias.example' });
-    expect(text).toContain('sslmode=verify-ca');
-    expect(notes.join('\n')).toContain('hosts file');
-    expect(recipe('jdbc').text).toContain('sslmode=verify-full&ApplicationName');
-    expect(recipe('dbeaver').text).toContain(
-      'sslmode=verify-full&sslrootcert=%2Fabsolute%2Fpath%2Fto%2Feu-west-1-bundle.pem',
-    );
+  test('pgjdbc is told by code which name to check, and by settings alone says that it cannot', () => {
+    const alias = { ...tls({ hostaddrNeeded: true }), host: 'alias.example' };
+    expect(recipe('jdbc', alias).text).toContain(`PGjdbcHostnameVerifier.INSTANCE.verify("${host}", session)`);
+    expect(recipe('jdbc', alias).text).toContain('sslmode=verify-full');
+    expect(recipe('jdbc').text).not.toContain('HostnameVerifier');
+    for (const client of ['dbeaver', 'sql-workbench', 'jdbc-truststore'] as const) {
+      const { text, notes } = recipe(client, alias);
+      expect(text).toContain('sslmode=verify-ca');
+      expect(notes.join('\n')).toContain('hosts file');
+      expect(recipe(client).text).toContain('sslmode=verify-full&');
+    }
+    expect(recipe('dbeaver').text).toContain('sslrootcert=%2Fabsolute%2Fpath%2Fto%2Feu-west-1-bundle.pem');
+  });
+
+  test('pgx looks up the one name and verifies the other; Npgsql says that it cannot', () => {
+    const alias = { ...tls({ hostaddrNeeded: true }), host: 'alias.example' };
+    expect(recipe('pgx', alias).text).toContain('LookupHost(ctx, "alias.example")');
+    expect(recipe('pgx', alias).text).toContain(`host=${host} `);
+    expect(recipe('npgsql', alias).text).toContain('SSL Mode=VerifyCA');
+    expect(recipe('npgsql', alias).notes.join('\n')).toContain('hosts file');
+  });
+});
+
+describe('for who signs their own tokens', () => {
+  const alone: RecipeInput = { ...base, secret: undefined, signing: { host, port: 5432, region: 'eu-west-1' } };
+  const command = `aws rds generate-db-auth-token --hostname ${host} --port 5432 --region eu-west-1 --username jane_doe`;
+
+  test('there are those of AWS besides, and each shell signs before it connects', () => {
+    expect(recipes(alone).map(({ client }) => client)).toEqual([
+      ...clients.slice(0, clients.indexOf('jdbc-truststore') + 1),
+      'aws-jdbc-wrapper',
+      ...clients.slice(clients.indexOf('jdbc-truststore') + 1),
+      'aws-cli',
+    ]);
+    expect(recipe('aws-cli', alone).text.trim()).toBe(command);
+    for (const client of ['psql', 'libpq-service'] as const)
+      expect(recipe(client, alone).text).toContain(`usher_token=$(${command}) && [ -n "$usher_token" ] &&`);
+    expect(JSON.parse(recipe('pgadmin', alone).text)).toMatchObject({
+      Servers: { '1': { PasswordExecCommand: command, PasswordExecExpiration: 840 } },
+    });
+  });
+
+  test('the wrapper signs for the name of the endpoint, wherever it connects', () => {
+    const { text } = recipe('aws-jdbc-wrapper', {
+      ...alone,
+      host: 'alias.example',
+      tls: { ...base.tls, hostaddrNeeded: true },
+    });
+    expect(text).toContain(`setProperty("iamHost", "${host}")`);
+    expect(text).toContain('jdbc:aws-wrapper:postgresql://alias.example:5432/orders?');
   });
 });
 
