@@ -5,6 +5,9 @@ import { Logger } from 'nestjs-pino';
 import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
 import { Sampler } from './connections/sampler.js';
+import { DiscoveryService } from './targets/discovery.service.js';
+import { TrustMirrorService } from './targets/trust-mirror.service.js';
+import { DriftJobs } from './grants/drift.job.js';
 import { GrantJobs } from './grants/grants.job.js';
 import { openApi } from './openapi.js';
 import { IdempotencyJobs } from './platform/http/idempotency.job.js';
@@ -41,10 +44,13 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
   return app;
 }
 
-/** Begins the work in the background: reconcile, expiry, sampling. */
+/** Begins the work in the background: reconcile, drift, expiry, sampling. */
 export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(Jobs).start();
   await app.get(GrantJobs).start();
+  await app.get(DriftJobs).start();
+  await app.get(DiscoveryService).startJobs();
+  await app.get(TrustMirrorService).startJobs();
   await app.get(RequestJobs).start();
   await app.get(IdempotencyJobs).start();
   app.get(Sampler).start();

@@ -1,35 +1,68 @@
 import 'reflect-metadata';
-import { targetSql } from './postgres/postgres.contract.js';
+import { UsageError, type Command } from './cli/command.js';
+import { ConfigError } from './platform/config.js';
 
-const HELP = `usage: npm run usher -- <command>
+/** Each is loaded when it is asked for: printing SQL needs neither AWS nor the framework. */
+const commands = new Map<string, { summary: string; load: () => Promise<{ command: Command }> }>([
+  [
+    'target-sql',
+    {
+      summary: 'print the SQL that the owner of a database runs there once, and again to upgrade',
+      load: () => import('./cli/target-sql.js'),
+    },
+  ],
+  [
+    'target-check',
+    {
+      summary: 'prove each right that the broker needs on a target, and print what is missing',
+      load: () => import('./cli/target-check.js'),
+    },
+  ],
+  [
+    'target-retire',
+    {
+      summary: 'for the DBA: take a login out for good, and park what it owns',
+      load: () => import('./cli/target-retire.js'),
+    },
+  ],
+  [
+    'aws-policy',
+    {
+      summary: 'print the least IAM policies that let Usher work in an AWS account',
+      load: () => import('./cli/aws-policy.js'),
+    },
+  ],
+  [
+    'schema',
+    {
+      summary: 'write openapi.json and schema.graphql, or check that they are fresh',
+      load: () => import('./cli/schema.js'),
+    },
+  ],
+]);
 
-  target-sql          print the SQL that the owner of a database runs there once, and again to upgrade
-  schema [directory]  write openapi.json and schema.graphql (default: schema)
-  schema --check      fail when the files in schema/ are not what the code says
-  help                this text
+const HELP = `usage: npm run usher -- <command> [--help]
 
-docs/target-setup.md explains what target-sql installs, grant by grant.`;
+${[...commands].map(([name, { summary }]) => `  ${name.padEnd(15)}${summary}`).join('\n')}
 
-/** Commands of an operator. Ends with 0 when done, 1 when it failed, 2 for a command that does not exist. */
-async function run([command, ...args]: readonly string[]): Promise<number> {
-  switch (command) {
-    case 'target-sql':
-      process.stdout.write(targetSql());
-      return 0;
-    case 'schema': {
-      const { writeSchema } = await import('./cli/schema.js');
-      return writeSchema(args);
-    }
-    case undefined:
-    case 'help':
-    case '--help':
-    case '-h':
-      console.log(HELP);
-      return 0;
-    default:
-      console.error(`There is no command ${JSON.stringify(command)}.\n\n${HELP}`);
-      return 2;
+docs/target-setup.md explains those for targets, grant by grant.`;
+
+const asksForHelp = (word: string | undefined): boolean => ['help', '--help', '-h'].includes(word ?? '');
+
+/** Commands of an operator. Ends with 0 when done, 1 when it failed or something is missing, 2 for a wrong call. */
+async function run([name, ...args]: readonly string[]): Promise<number> {
+  if (name === undefined || asksForHelp(name)) {
+    console.log(HELP);
+    return 0;
   }
+  const known = commands.get(name);
+  if (known === undefined) throw new UsageError(`There is no command ${JSON.stringify(name)}.\n\n${HELP}`);
+  const { command } = await known.load();
+  if (args.some((word) => word === '--help' || word === '-h')) {
+    console.log(command.help);
+    return 0;
+  }
+  return command.run(args);
 }
 
 run(process.argv.slice(2)).then(
@@ -37,7 +70,10 @@ run(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error: unknown) => {
+    const wrong = error instanceof UsageError || error instanceof ConfigError;
     console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
+    if (error instanceof UsageError && commands.has(process.argv[2] ?? ''))
+      console.error(`See npm run usher -- ${process.argv[2]} --help`);
+    process.exitCode = wrong ? 2 : 1;
   },
 );

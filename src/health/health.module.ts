@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
+import { GrantsModule } from '../grants/grants.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
 
-@Module({ imports: [PolicyModule], controllers: [HealthController], providers: [HealthService] })
+@Module({ imports: [GrantsModule, PolicyModule], controllers: [HealthController], providers: [HealthService] })
 export class HealthModule {}

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { overdue } from '../grants/grants.queries.js';
+import { DriftCountsService } from '../grants/drift-counts.service.js';
+import { GrantCountsService } from '../grants/grant-counts.service.js';
 import type { Actor } from '../platform/actor.js';
-import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
@@ -28,10 +28,22 @@ export class HealthService {
     help: 'Seconds since the end of the longest overdue grant',
     registers: [this.registry],
   });
+  private readonly findings = new Gauge({
+    name: 'usher_drift_findings',
+    help: 'Open differences between targets or IAM and what Usher agreed to, by kind',
+    labelNames: ['kind'],
+    registers: [this.registry],
+  });
+  private readonly unseen = new Gauge({
+    name: 'usher_drift_last_seconds',
+    help: 'Seconds since the target that was compared longest ago was compared',
+    registers: [this.registry],
+  });
 
   constructor(
     private readonly db: Database,
-    private readonly clock: Clock,
+    private readonly counts: GrantCountsService,
+    private readonly drift: DriftCountsService,
     private readonly policy: PolicyService,
   ) {
     collectDefaultMetrics({ register: this.registry });
@@ -55,12 +67,15 @@ export class HealthService {
 
   async metrics(actor: Actor): Promise<string> {
     this.policy.authorize(actor, 'viewMetrics');
-    const [late, counts] = await Promise.all([
-      overdue(this.db.client, this.clock.now()),
-      this.db.client.grant.groupBy({ by: ['state'], _count: true }),
+    const [late, states, drift] = await Promise.all([
+      this.counts.overdue(),
+      this.counts.byState(),
+      this.drift.counts(),
     ]);
+    for (const [kind, count] of drift.open) this.findings.set({ kind }, count);
+    this.unseen.set(drift.oldest);
     this.grants.reset();
-    for (const { state, _count } of counts) this.grants.set({ state }, _count);
+    for (const [state, grants] of states) this.grants.set({ state }, grants);
     this.overdue.set(late.grants);
     this.longest.set(late.longest);
     return this.registry.metrics();
