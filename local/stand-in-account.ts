@@ -24,15 +24,31 @@ const servicePolicy = policy(
   { Effect: 'Allow', Action: assume, Resource: `arn:aws:iam::${ACCOUNT}:role/${CONNECT_ROLE}` },
   {
     Effect: 'Allow',
-    Action: ['User', 'Role'].flatMap((kind) => [
-      `iam:Get${kind}`,
-      `iam:List${kind}Policies`,
-      `iam:Get${kind}Policy`,
-      `iam:Put${kind}Policy`,
-      `iam:Delete${kind}Policy`,
-    ]),
+    Action: ['User', 'Role']
+      .flatMap((kind) => [
+        `iam:Get${kind}`,
+        `iam:List${kind}Policies`,
+        `iam:Get${kind}Policy`,
+        `iam:Put${kind}Policy`,
+        `iam:Delete${kind}Policy`,
+        `iam:ListAttached${kind}Policies`,
+        `iam:Attach${kind}Policy`,
+        `iam:Detach${kind}Policy`,
+      ])
+      .concat('iam:SimulatePrincipalPolicy'),
     Resource: people,
   },
+  {
+    Effect: 'Allow',
+    Action: ['Create', 'Delete'].flatMap((what) => [`iam:${what}Policy`, `iam:${what}PolicyVersion`]),
+    Resource: `arn:aws:iam::${ACCOUNT}:policy/usher/*`,
+  },
+  {
+    Effect: 'Allow',
+    Action: ['iam:GetPolicyVersion', 'iam:ListPolicyVersions'],
+    Resource: `arn:aws:iam::${ACCOUNT}:policy/usher/*`,
+  },
+  { Effect: 'Allow', Action: 'iam:ListPolicies', Resource: '*' },
   { Effect: 'Allow', Action: ['iam:GetAccountSummary', 'rds:Describe*', 'rds:ListTagsForResource'], Resource: '*' },
 );
 
@@ -60,14 +76,21 @@ export function createPrincipals({ iam }: AwsStandIn): { service: AccessKeys; al
 
 const keysOf = ({ accessKeyId, secretAccessKey }: AccessKeys): AccessKeys => ({ accessKeyId, secretAccessKey });
 
+interface DescribedDatabase {
+  rds: RdsInstance;
+  registration: { target: { engineVersion: string } };
+}
+
 /** What the RDS API says of the two databases and of the authority that signs their certificates. */
 export function describeDatabases(
   { rds }: AwsStandIn,
-  instances: { orders: RdsInstance; billing: RdsInstance },
-  versions: { orders: string; billing: string },
+  databases: { orders: DescribedDatabase; billing: DescribedDatabase },
   caPem: string,
 ): void {
-  const { orders, billing } = instances;
+  const {
+    orders: { rds: orders, registration: ofOrders },
+    billing: { rds: billing, registration: ofBilling },
+  } = databases;
   const ca = new X509Certificate(caPem);
   const [writer, reader] = orders.endpoints;
   rds.addCertificate({
@@ -83,7 +106,7 @@ export function describeDatabases(
     endpoint: 'localhost',
     readerEndpoint: 'localhost',
     port: writer?.port ?? 0,
-    engineVersion: versions.orders,
+    engineVersion: ofOrders.target.engineVersion,
     iamAuthentication: true,
     masterUsername: orders.master.user,
     databaseName: 'orders',
@@ -97,7 +120,7 @@ export function describeDatabases(
       resourceId: `db-ORDERSMEMBER${i + 1}`,
       endpoint: { address: 'localhost', port: endpoint?.port ?? 0 },
       engine: 'aurora-postgresql',
-      engineVersion: versions.orders,
+      engineVersion: ofOrders.target.engineVersion,
       clusterIdentifier: 'orders',
     }),
   );
@@ -106,7 +129,7 @@ export function describeDatabases(
     identifier: 'billing',
     resourceId: billing.resourceId,
     endpoint: { address: 'localhost', port: billing.endpoints[0]?.port ?? 0 },
-    engineVersion: versions.billing,
+    engineVersion: ofBilling.target.engineVersion,
     masterUsername: billing.master.user,
     databaseName: 'billing',
   });

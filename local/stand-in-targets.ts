@@ -1,5 +1,6 @@
 /** The two databases of the stand-in, with data in them, and with Usher's guard installed the way a DBA does it. */
 import pg from 'pg';
+import type { PostgresMajor } from '../src/platform/embedded-postgres.ts';
 import { targetSql } from '../src/postgres/target-sql.ts';
 import type { RdsInstance } from './rds/instance.ts';
 import { ACCOUNT, CA_IDENTIFIER, REGION } from './stand-in-account.ts';
@@ -37,9 +38,8 @@ export interface Registration {
 export interface TargetPlan {
   readonly name: 'orders' | 'billing';
   readonly kind: 'rds-instance' | 'aurora-cluster';
-  readonly major: 15 | 17;
+  readonly major: PostgresMajor;
   readonly resourceId: string;
-  readonly engineVersion: string;
   readonly environment: 'staging' | 'dev';
   readonly ownerGroup: string;
   readonly profiles: Registration['profiles'];
@@ -61,7 +61,6 @@ export const ordersPlan: TargetPlan = {
   kind: 'aurora-cluster',
   major: 17,
   resourceId: 'cluster-ORDERS7K2M4QXV3T5ZRBW6YJ',
-  engineVersion: '17.10',
   environment: 'staging',
   ownerGroup: 'orders-owners',
   profiles: [
@@ -98,7 +97,6 @@ export const billingPlan: TargetPlan = {
   kind: 'rds-instance',
   major: 15,
   resourceId: 'db-BILLING5PQ8RWX2M4N7KTDVHC',
-  engineVersion: '15.18',
   environment: 'dev',
   ownerGroup: 'billing-owners',
   profiles: [profile('invoices-read', 'billing_read', 240, 0, true)],
@@ -137,25 +135,30 @@ async function asMaster<T>(
   }
 }
 
-/** As the master, over the public endpoint with verified TLS: data, group roles, guard, allow-list. Can be repeated. */
-export async function setUp(instance: RdsInstance, plan: TargetPlan): Promise<void> {
+/**
+ * As the master, over the public endpoint with verified TLS: data, group roles, guard, allow-list. Can be repeated.
+ * @returns the engine version, as the server tells it
+ */
+export async function setUp(instance: RdsInstance, plan: TargetPlan): Promise<string> {
   await asMaster(instance, plan.name, async (master) => {
     const group = plan.profiles[0]?.groups[0];
     const { rows } = await master.query<{ seeded: boolean }>('SELECT to_regrole($1) IS NOT NULL AS seeded', [group]);
     if (rows[0]?.seeded !== true) await master.query(`BEGIN; ${plan.data} COMMIT`);
     await master.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
   });
-  await asMaster(instance, guardDatabase, async (master) => {
+  return asMaster(instance, guardDatabase, async (master) => {
     await master.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
     await master.query(targetSql());
     await master.query(`SELECT usher.broker_auth('iam')`);
     for (const { name, groups, maxMinutes, connectionLimit } of plan.profiles)
       await master.query('SELECT usher.allow($1, $2, $3, $4)', [name, groups, maxMinutes, connectionLimit]);
+    const { rows } = await master.query<{ server_version: string }>('SHOW server_version');
+    return rows[0]?.server_version ?? '';
   });
 }
 
-export function registrationOf(instance: RdsInstance, plan: TargetPlan): Registration {
-  const { name, kind, resourceId, engineVersion, environment, ownerGroup, profiles } = plan;
+export function registrationOf(instance: RdsInstance, plan: TargetPlan, engineVersion: string): Registration {
+  const { name, kind, resourceId, environment, ownerGroup, profiles } = plan;
   return {
     target: {
       ...{ name, kind, partition: 'aws', region: REGION, accountId: ACCOUNT, resourceId, engineVersion, environment },

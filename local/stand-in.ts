@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { PostgresMajor } from '../src/platform/embedded-postgres.ts';
 import { startAws } from './aws/server.ts';
 import type { AwsStandIn } from './aws/server.ts';
 import { defaultPeople } from './oidc/people.ts';
@@ -24,6 +25,10 @@ export interface StandInOptions {
   ephemeral?: boolean;
   /** Life of the access tokens of the OpenID provider. Default 3,600. */
   accessTokenSeconds?: number;
+  /** Other PostgreSQL majors than the usual ones. */
+  majors?: { orders?: PostgresMajor; billing?: PostgresMajor };
+  /** More settings of both database servers, for measurements: e.g. max_connections. */
+  settings?: Record<string, string>;
   /** Fixed ports; absent: free ones. */
   ports?: { aws?: number; oidc?: number; writer?: number; reader?: number; billing?: number };
 }
@@ -92,13 +97,12 @@ async function start(
   const caUrl = aws.bundles.addBundle(`${REGION}/${REGION}-bundle.pem`, authority.caPem);
   const caFile = join(directory, `${REGION}-bundle.pem`);
   await writeFile(caFile, authority.caPem, { mode: 0o644 });
-  const database = databaseStarter({ aws, authority, directory, ephemeral }, closers);
+  const database = databaseStarter({ aws, authority, directory, ephemeral, settings: o.settings ?? {} }, closers);
   const [orders, billing] = await allOrNone([
-    database(ordersPlan, { writer: o.ports?.writer, reader: o.ports?.reader }),
-    database(billingPlan, { writer: o.ports?.billing }),
+    database(planOn(ordersPlan, o.majors?.orders), { writer: o.ports?.writer, reader: o.ports?.reader }),
+    database(planOn(billingPlan, o.majors?.billing), { writer: o.ports?.billing }),
   ]);
-  const versions = { orders: ordersPlan.engineVersion, billing: billingPlan.engineVersion };
-  describeDatabases(aws, { orders: orders.rds, billing: billing.rds }, versions, authority.caPem);
+  describeDatabases(aws, { orders, billing }, authority.caPem);
   return {
     aws,
     oidc,
@@ -127,6 +131,8 @@ async function allOrNone<T>([one, two]: [Promise<T>, Promise<T>]): Promise<[T, T
   return [await one, await two];
 }
 
+const planOn = (plan: TargetPlan, major: PostgresMajor = plan.major): TargetPlan => ({ ...plan, major });
+
 const portOption = (port: number | undefined): { port?: number } => (port === undefined ? {} : { port });
 
 const peopleOf = (aliceArn: string) =>
@@ -154,17 +160,18 @@ interface Surroundings {
   authority: Authority;
   directory: string;
   ephemeral: boolean;
+  settings: Record<string, string>;
 }
 
 const databaseStarter =
-  ({ aws, authority, directory, ephemeral }: Surroundings, closers: (() => Promise<void>)[]) =>
+  ({ aws, authority, directory, ephemeral, settings }: Surroundings, closers: (() => Promise<void>)[]) =>
   async (
     plan: TargetPlan,
     ports: { writer?: number | undefined; reader?: number | undefined },
   ): Promise<StandInTarget> => {
     const { name, resourceId, major } = plan;
     const rds = await startRdsInstance({
-      ...{ name, resourceId, major, authority, ephemeral },
+      ...{ name, resourceId, major, authority, ephemeral, settings },
       dataDir: join(directory, name),
       databases: [name],
       replica: plan.kind === 'aurora-cluster',
@@ -175,9 +182,10 @@ const databaseStarter =
       verify: (login) => Promise.resolve(aws.verifyToken(login.token, { ...login, region: REGION, resourceId })),
     });
     closers.push(() => rds.close());
-    await setUp(rds, plan);
+    const engineVersion = await setUp(rds, plan);
     const { endpoints, master } = rds;
-    return { rds, resourceId, database: name, endpoints, master, registration: registrationOf(rds, plan) };
+    const registration = registrationOf(rds, plan, engineVersion);
+    return { rds, resourceId, database: name, endpoints, master, registration };
   };
 
 function environment(aws: AwsStandIn, oidc: OidcStandIn, keys: AccessKeys, caUrl: string): Record<string, string> {

@@ -23,7 +23,7 @@ export function principalArn(iam: IamStore, credential: Credential): string {
   return iam.users.get(credential.userName)?.arn ?? iam.arn('user', '/', credential.userName);
 }
 
-/** Layers of a user or role: inline, managed in their default version, and the boundary. */
+/** Layers of a user or role as they are felt now: inline, managed in their default version, and the boundary. */
 export function layersOf(iam: IamStore, identity: User | Role): PolicyLayers {
   const managed = (arn: string) => {
     const policy = iam.policies.get(arn);
@@ -33,7 +33,7 @@ export function layersOf(iam: IamStore, identity: User | Role): PolicyLayers {
   const inline = [...identity.inline.values()].map((document) => document.parsed);
   const [boundary] = identity.boundaryArn === undefined ? [] : managed(identity.boundaryArn);
   return {
-    identity: [...inline, ...[...identity.attached].flatMap(managed)],
+    identity: iam.felt(identity, [...inline, ...[...identity.attached].flatMap(managed)]),
     ...(boundary === undefined ? {} : { boundary }),
   };
 }

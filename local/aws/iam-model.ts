@@ -120,3 +120,13 @@ export function checkPath(path: string): string {
     'The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.',
   );
 }
+
+/** Names are unique without case, though looked up with it. */
+export const has = (entities: ReadonlyMap<string, unknown>, name: string): boolean =>
+  [...entities.keys()].some((other) => other.toLowerCase() === name.toLowerCase());
+
+/** @throws ApiError DeleteConflict */
+export function mustBeBare(identity: User | Role): void {
+  if (identity.attached.size > 0) throw conflict('Cannot delete entity, must detach all policies first.');
+  if (identity.inline.size > 0) throw conflict('Cannot delete entity, must delete policies first.');
+}

@@ -8,12 +8,16 @@ import {
   checkPath,
   conflict,
   exists,
+  has,
   limit,
+  mustBeBare,
   noSuch,
   policySize,
   readDocument,
 } from './iam-model.ts';
 import type { ManagedPolicy, PolicyVersion, Role, User } from './iam-model.ts';
+import type { PolicyDocument } from './policy-document.ts';
+import { Propagation } from './propagation.ts';
 
 export interface IdentityOptions {
   /** Default `/`. */
@@ -43,6 +47,9 @@ export class IamStore {
   readonly roles = new Map<string, Role>();
   /** By ARN. */
   readonly policies = new Map<string, ManagedPolicy>();
+  /** Seconds until a change of a policy is felt. AWS takes up to a minute; here none unless a test asks. */
+  propagationSeconds = 0;
+  readonly #propagation = new Propagation();
   readonly #now: () => Date;
 
   constructor(accountId: string, partition: string, now: () => Date) {
@@ -106,6 +113,12 @@ export class IamStore {
       attached: new Set(),
       boundaryArn: options.boundaryArn,
     };
+  }
+
+  /** The identity policies that are felt at this moment. */
+  felt(identity: User | Role, written: readonly PolicyDocument[]): readonly PolicyDocument[] {
+    if (this.propagationSeconds === 0) return written;
+    return this.#propagation.felt(identity, written, this.#now().getTime(), this.propagationSeconds * 1000);
   }
 
   user(name: string): User {
@@ -233,13 +246,4 @@ export class IamStore {
     return [...this.users.values(), ...this.roles.values()].filter((identity) => identity.attached.has(policyArn))
       .length;
   }
-}
-
-/** Names are unique without case, though looked up with it. */
-const has = (entities: ReadonlyMap<string, unknown>, name: string): boolean =>
-  [...entities.keys()].some((other) => other.toLowerCase() === name.toLowerCase());
-
-function mustBeBare(identity: User | Role): void {
-  if (identity.attached.size > 0) throw conflict('Cannot delete entity, must detach all policies first.');
-  if (identity.inline.size > 0) throw conflict('Cannot delete entity, must delete policies first.');
 }

@@ -16,7 +16,8 @@ export const clusterShape = (cluster: Cluster, rds: RdsStore): XmlObject => ({
   Status: cluster.status ?? 'available',
   Engine: cluster.engine ?? 'aurora-postgresql',
   EngineVersion: cluster.engineVersion,
-  EngineMode: 'provisioned',
+  EngineMode: cluster.engineMode ?? 'provisioned',
+  DBClusterParameterGroup: cluster.parameterGroup ?? `default.${cluster.engine ?? 'aurora-postgresql'}`,
   DatabaseName: cluster.databaseName,
   Endpoint: cluster.endpoint,
   ReaderEndpoint: cluster.readerEndpoint,
@@ -34,6 +35,10 @@ export const clusterShape = (cluster: Cluster, rds: RdsStore): XmlObject => ({
     'DBClusterMember',
   ),
   IAMDatabaseAuthenticationEnabled: cluster.iamAuthentication ?? false,
+  CertificateDetails: cluster.caIdentifier && {
+    CAIdentifier: cluster.caIdentifier,
+    ValidTill: cluster.certificateValidTill,
+  },
   StorageEncrypted: true,
   TagList: tagShape(cluster.tags),
 });
@@ -61,6 +66,15 @@ export const instanceShape = (instance: Instance): XmlObject => {
     CertificateDetails: { CAIdentifier: caIdentifier, ValidTill: instance.certificateValidTill },
     IAMDatabaseAuthenticationEnabled: instance.iamAuthentication ?? false,
     DBClusterIdentifier: instance.clusterIdentifier,
+    DBParameterGroups: members(
+      [
+        {
+          DBParameterGroupName: instance.parameterGroup ?? `default.${instance.engine ?? 'postgres'}`,
+          ParameterApplyStatus: 'in-sync',
+        },
+      ],
+      'DBParameterGroup',
+    ),
     MasterUsername: instance.masterUsername ?? 'postgres',
     PubliclyAccessible: false,
     StorageEncrypted: true,
@@ -92,13 +106,55 @@ export const proxyShape = (proxy: Proxy): XmlObject => ({
   DBProxyName: proxy.name,
   DBProxyArn: proxy.arn,
   Status: proxy.status ?? 'available',
-  EngineFamily: 'POSTGRESQL',
+  EngineFamily: proxy.engineFamily ?? 'POSTGRESQL',
   Endpoint: proxy.endpoint,
   RequireTLS: proxy.requireTls ?? true,
   DefaultAuthScheme: proxy.defaultAuthScheme ?? 'IAM_AUTH',
   Auth: members([]),
   IdleClientTimeout: 1800,
 });
+
+/** The default endpoint has no row of its own in the seed. */
+export const proxyEndpointShapes = (proxy: Proxy, rds: RdsStore): XmlObject[] => [
+  {
+    DBProxyEndpointName: 'default',
+    DBProxyName: proxy.name,
+    Status: 'available',
+    Endpoint: proxy.endpoint,
+    TargetRole: 'READ_WRITE',
+    IsDefault: true,
+  },
+  ...(proxy.endpoints ?? []).map(({ name, address, role }) => ({
+    DBProxyEndpointName: name,
+    DBProxyEndpointArn: rds.arn(proxy.region, 'db-proxy-endpoint', `prx-endpoint-${name}`),
+    DBProxyName: proxy.name,
+    Status: 'available',
+    Endpoint: address,
+    TargetRole: role ?? 'READ_WRITE',
+    IsDefault: false,
+  })),
+];
+
+/** A tracked cluster is told beside its instances; the instance that an instance proxy stands before is told alone. */
+export function proxyTargetShapes(proxy: Proxy, rds: RdsStore): XmlObject[] {
+  const instances = rds.instances.filter(
+    ({ region, identifier, clusterIdentifier }) =>
+      region === proxy.region &&
+      (proxy.cluster === undefined ? identifier === proxy.instance : clusterIdentifier === proxy.cluster),
+  );
+  const tracked = { Type: 'TRACKED_CLUSTER', RdsResourceId: proxy.cluster, Port: 5432 };
+  return [
+    ...(proxy.cluster === undefined ? [] : [tracked]),
+    ...instances.map(({ identifier, endpoint }) => ({
+      Type: 'RDS_INSTANCE',
+      RdsResourceId: identifier,
+      TrackedClusterId: proxy.cluster,
+      Endpoint: endpoint?.address,
+      Port: endpoint?.port,
+      TargetHealth: { State: 'AVAILABLE' },
+    })),
+  ];
+}
 
 export const certificateShape = (certificate: Certificate): XmlObject => ({
   CertificateIdentifier: certificate.identifier,

@@ -7,13 +7,21 @@ export interface ClusterSeed {
   readonly identifier: string;
   /** `cluster-…` */
   readonly resourceId: string;
-  readonly endpoint: string;
+  /** Absent while the cluster is being created. */
+  readonly endpoint?: string;
   readonly readerEndpoint?: string;
   readonly customEndpoints?: readonly { identifier: string; address: string; staticMembers?: readonly string[] }[];
   readonly port: number;
   readonly engineVersion: string;
   /** Default `aurora-postgresql`. */
   readonly engine?: string;
+  /** Default `provisioned`; `serverless` is Aurora Serverless v1. */
+  readonly engineMode?: string;
+  /** Default `default.{engine}`. */
+  readonly parameterGroup?: string;
+  /** Of Multi-AZ DB clusters alone: Aurora tells it of each instance. */
+  readonly caIdentifier?: string;
+  readonly certificateValidTill?: Date;
   readonly iamAuthentication?: boolean;
   readonly masterUsername?: string;
   readonly databaseName?: string;
@@ -35,6 +43,8 @@ export interface InstanceSeed {
   /** Default `postgres`. */
   readonly engine?: string;
   readonly instanceClass?: string;
+  /** Default `default.{engine}`. */
+  readonly parameterGroup?: string;
   readonly iamAuthentication?: boolean;
   readonly masterUsername?: string;
   readonly databaseName?: string;
@@ -54,6 +64,13 @@ export interface ProxySeed {
   readonly endpoint: string;
   readonly requireTls?: boolean;
   readonly defaultAuthScheme?: 'IAM_AUTH' | 'NONE';
+  /** Default `POSTGRESQL`. */
+  readonly engineFamily?: string;
+  /** Beside the default one. */
+  readonly endpoints?: readonly { name: string; address: string; role?: 'READ_WRITE' | 'READ_ONLY' }[];
+  /** Identifier of the cluster, or of the instance, that stands behind it. */
+  readonly cluster?: string;
+  readonly instance?: string;
   readonly status?: string;
   readonly tags?: Tags;
   readonly region?: string;
@@ -66,6 +83,13 @@ export interface CertificateSeed {
   /** SHA-1 of the certificate, hex. */
   readonly thumbprint: string;
   readonly region?: string;
+}
+
+export interface EngineVersion {
+  readonly engine: string;
+  readonly version: string;
+  readonly authorities: readonly string[];
+  readonly rotatesWithoutRestart: boolean;
 }
 
 interface Placed {
@@ -84,6 +108,9 @@ export class RdsStore {
   readonly instances: Instance[] = [];
   readonly proxies: Proxy[] = [];
   readonly certificates: Certificate[] = [];
+  readonly engineVersions: EngineVersion[] = [];
+  /** By name; a parameter that is not there has the engine's default, of which the API says no value. */
+  readonly parameterGroups = new Map<string, Readonly<Record<string, string>>>();
 
   constructor(accountId: string, region: string) {
     this.accountId = accountId;
@@ -110,10 +137,44 @@ export class RdsStore {
     return push(this.proxies, { ...seed, region, arn: this.arn(region, 'db-proxy', seed.resourceId) });
   }
 
+  /** What a change of the resource leaves behind: a rename keeps the resource id, and has another ARN. */
+  changeCluster(resourceId: string, change: Partial<ClusterSeed>): void {
+    replace(this.clusters, resourceId, (found) => {
+      const changed = { ...found, ...change };
+      return { ...changed, arn: this.arn(changed.region, 'cluster', changed.identifier) };
+    });
+  }
+
+  changeInstance(resourceId: string, change: Partial<InstanceSeed>): void {
+    replace(this.instances, resourceId, (found) => {
+      const changed = { ...found, ...change };
+      return { ...changed, arn: this.arn(changed.region, 'db', changed.identifier) };
+    });
+  }
+
+  /** Takes a cluster, instance or proxy away, by its resource id. */
+  remove(resourceId: string): void {
+    for (const list of [this.clusters, this.instances, this.proxies]) {
+      const at = list.findIndex((one) => one.resourceId === resourceId);
+      if (at >= 0) list.splice(at, 1);
+    }
+  }
+
   addCertificate(seed: CertificateSeed): Certificate {
     const region = seed.region ?? this.region;
     return push(this.certificates, { ...seed, region, arn: this.arn(region, 'cert', seed.identifier) });
   }
+}
+
+function replace<T extends { readonly resourceId: string }>(
+  list: T[],
+  resourceId: string,
+  change: (found: T) => T,
+): void {
+  const at = list.findIndex((one) => one.resourceId === resourceId);
+  const found = list[at];
+  if (found === undefined) throw new Error(`the stand-in has no ${resourceId}`);
+  list[at] = change(found);
 }
 
 function push<T>(list: T[], entry: T): T {

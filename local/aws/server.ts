@@ -5,7 +5,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { ApiError } from './api.ts';
 import type { Call, Handlers, Parameters } from './api.ts';
 import { partitionOf } from './arn.ts';
-import { accessDenied, decide, principalArn } from './authorization.ts';
+import { accessDenied, decide, layersOf, principalArn } from './authorization.ts';
 import { Faults } from './faults.ts';
 import { iamHandlers } from './iam-api.ts';
 import { IamStore } from './iam-store.ts';
@@ -43,6 +43,8 @@ export interface AwsStandIn {
   readonly trail: Trail;
   readonly faults: Faults;
   readonly bundles: Bundles;
+  /** One more account behind the same address: an access key tells whose it is, and a role names its own. */
+  addAccount(accountId: string): Pick<AwsStandIn, 'accountId' | 'iam' | 'rds' | 'secrets'>;
   /** The judgement of the database side on a login token. */
   verifyToken(token: string, expect: ExpectedLogin): TokenVerdict;
   close(): Promise<void>;
@@ -78,16 +80,16 @@ export async function startAws(options: AwsOptions = {}): Promise<AwsStandIn> {
   const server = createServer();
   const port = await listen(server, options.port ?? 0);
   const url = `http://localhost:${port}`;
-  const iam = new IamStore(accountId, partitionOf(region), now);
-  const rds = new RdsStore(accountId, region);
-  const secrets = new SecretStore(accountId, region, now);
-  const services = new Map<string, Handlers>([
-    ['sts', stsHandlers(iam)],
-    ['iam', iamHandlers(iam)],
-    ['rds', rdsHandlers(rds)],
-    ['secretsmanager', secretsHandlers(secrets)],
-  ]);
-  const state: State = { now, iam, services, trail: new Trail(), faults: new Faults(), bundles: new Bundles(url) };
+  const accounts: Account[] = [];
+  const addAccount = (id: string): Account => {
+    const account = newAccount(id, region, now, () => accounts.map((each) => each.iam));
+    accounts.push(account);
+    return account;
+  };
+  const first = addAccount(accountId);
+  const { iam, rds, secrets } = first;
+  const common = { now, trail: new Trail(), faults: new Faults(), bundles: new Bundles(url) };
+  const state: State = { ...common, ...first, accounts };
   server.on('request', (request, response) => void respond(state, request, response));
   const authority = {
     accountId,
@@ -105,13 +107,37 @@ export async function startAws(options: AwsOptions = {}): Promise<AwsStandIn> {
     secrets,
     trail: state.trail,
     faults: state.faults,
+    addAccount,
     bundles: state.bundles,
     verifyToken: (token, expect) => verifyToken(token, expect, authority, options.tokens),
     close: () => close(server),
   };
 }
 
+interface Account {
+  readonly accountId: string;
+  readonly iam: IamStore;
+  readonly rds: RdsStore;
+  readonly secrets: SecretStore;
+  readonly services: ReadonlyMap<string, Handlers>;
+}
+
+function newAccount(accountId: string, region: string, now: () => Date, all: () => readonly IamStore[]): Account {
+  const iam = new IamStore(accountId, partitionOf(region), now);
+  const rds = new RdsStore(accountId, region);
+  const secrets = new SecretStore(accountId, region, now);
+  const services = new Map<string, Handlers>([
+    ['sts', stsHandlers(iam, all)],
+    ['iam', iamHandlers(iam)],
+    ['rds', rdsHandlers(rds)],
+    ['secretsmanager', secretsHandlers(secrets)],
+  ]);
+  return { accountId, iam, rds, secrets, services };
+}
+
+/** What a call meets: the account that its key belongs to, and what all accounts share. */
 interface State {
+  readonly accounts: readonly Account[];
   readonly now: () => Date;
   readonly iam: IamStore;
   readonly services: ReadonlyMap<string, Handlers>;
@@ -169,16 +195,13 @@ async function apiReply(state: State, request: IncomingMessage): Promise<Reply> 
     const authorization = readAuthorization(request);
     const { service } = authorization.scope;
     const { action, parameters } = readCall(request, body, protocol);
-    await state.faults.slow();
+    await state.faults.slow(service, action);
     state.faults.strike(service, action, 'before');
-    const authenticated = authenticate(
-      request,
-      body,
-      authorization,
-      (id) => state.iam.credentials.find(id),
-      state.now(),
-    );
-    const result = dispatch(state, service, authenticated, action, parameters);
+    const { accessKeyId } = authorization.scope;
+    const account = state.accounts.find(({ iam }) => iam.credentials.find(accessKeyId) !== undefined);
+    const find = (id: string) => account?.iam.credentials.find(id);
+    const authenticated = authenticate(request, body, authorization, find, state.now());
+    const result = dispatch({ ...state, ...account }, service, authenticated, action, parameters);
     state.faults.strike(service, action, 'after');
     return successReply(protocol, service, action, result);
   } catch (error) {
@@ -205,13 +228,21 @@ function dispatch(state: State, service: string, caller: Authenticated, action: 
     requestParameters: Object.fromEntries(parameters.entries()),
   };
   try {
+    lookAtAll(state.iam);
     const result = handler(callOf(state, caller, action, parameters));
+    lookAtAll(state.iam);
     state.trail.record({ ...event, errorCode: undefined });
     return result;
   } catch (error) {
     state.trail.record({ ...event, errorCode: error instanceof ApiError ? error.code : 'InternalFailure' });
     throw error;
   }
+}
+
+/** So that the moment of a change is known, where changes take time to be felt. */
+function lookAtAll(iam: IamStore): void {
+  if (iam.propagationSeconds === 0) return;
+  for (const identity of [...iam.users.values(), ...iam.roles.values()]) layersOf(iam, identity);
 }
 
 function callOf(state: State, { credential, scope }: Authenticated, action: string, parameters: Parameters): Call {

@@ -13,14 +13,15 @@ import type { Question, Refused } from './policy-evaluator.ts';
 const maxSessionPolicyLength = 2048;
 const maxChainedSeconds = 3600;
 
-export function stsHandlers(iam: IamStore): Handlers {
+/** @param all the accounts whose roles can be assumed from this one */
+export function stsHandlers(iam: IamStore, all: () => readonly IamStore[]): Handlers {
   return {
     GetCallerIdentity: (call) => ({
       Arn: principalArn(iam, call.credential),
       UserId: String(principalContext(iam, call.credential)['aws:userid']),
       Account: iam.accountId,
     }),
-    AssumeRole: (call) => assumeRole(iam, call),
+    AssumeRole: (call) => assumeRole(iam, call, all()),
   };
 }
 
@@ -36,16 +37,19 @@ interface AssumeRoleRequest {
   readonly externalId: string | undefined;
 }
 
-function assumeRole(iam: IamStore, call: Call) {
-  const request = readRequest(iam, call);
-  const role = [...iam.roles.values()].find((candidate) => candidate.arn === request.roleArn);
+function assumeRole(iam: IamStore, call: Call, all: readonly IamStore[]) {
+  const roleArn = call.parameters.required('RoleArn');
+  const theirs =
+    all.find(({ accountId, partition }) => roleArn.startsWith(`arn:${partition}:iam::${accountId}:`)) ?? iam;
+  const request = readRequest(theirs, call);
+  const role = [...theirs.roles.values()].find((candidate) => candidate.arn === request.roleArn);
   const who = principalArn(iam, call.credential);
   // A role that does not exist answers as one that does not trust the caller: STS does not tell them apart.
   if (role === undefined)
     throw accessDenied(who, 'sts:AssumeRole', request.roleArn, { outcome: 'implicitDeny', layer: 'identity-based' });
   authorize(iam, call, role, request);
   checkDuration(call, role, request.durationSeconds);
-  const arn = `arn:${iam.partition}:sts::${iam.accountId}:assumed-role/${role.name}/${request.sessionName}`;
+  const arn = `arn:${iam.partition}:sts::${theirs.accountId}:assumed-role/${role.name}/${request.sessionName}`;
   const session: RoleSession = {
     arn,
     roleArn: role.arn,
@@ -58,7 +62,7 @@ function assumeRole(iam: IamStore, call: Call) {
     issuedAt: call.now,
   };
   const expiresAt = new Date(Math.floor(call.now.getTime() / 1000 + request.durationSeconds) * 1000);
-  const key = iam.credentials.createSessionKey(session, expiresAt);
+  const key = theirs.credentials.createSessionKey(session, expiresAt);
   return {
     Credentials: {
       AccessKeyId: key.accessKeyId,
@@ -191,7 +195,9 @@ function authorizeOne(iam: IamStore, call: Call, role: Role, question: Question)
   if (own.outcome === 'explicitDeny') deny(own);
   // Nobody is told whether it is the trust or the caller's own policies that are silent.
   if (trust === 'silent') deny({ outcome: 'implicitDeny', layer: 'identity-based' });
-  if (own.outcome === 'implicitDeny' && (trust === 'account' || own.layer !== 'identity-based')) deny(own);
+  // Within an account a trust policy that names the caller is enough; from another both sides must say so.
+  const foreign = !role.arn.includes(`:${iam.accountId}:`);
+  if (own.outcome === 'implicitDeny' && (foreign || trust === 'account' || own.layer !== 'identity-based')) deny(own);
 }
 
 function checkDuration(call: Call, role: Role, seconds: number): void {

@@ -2,17 +2,17 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chown, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { binariesOf, startPostgres } from '../../src/platform/embedded-postgres.ts';
-import type { PostgresOptions, PostgresServer } from '../../src/platform/embedded-postgres.ts';
+import type { PostgresMajor, PostgresOptions, PostgresServer } from '../../src/platform/embedded-postgres.ts';
 import { createAuthority } from './authority.ts';
 import type { Authority, Certificate } from './authority.ts';
 import { startFront } from './front.ts';
-import type { Front, Verify } from './front.ts';
-import { createRdsRoles, hbaLines, methodOf, RDS_ADMIN } from './roles.ts';
+import type { Front, FrontOptions, Verify } from './front.ts';
+import { furnish, hbaLines, methodOf, RDS_ADMIN } from './roles.ts';
 
 const run = promisify(execFile);
 
@@ -21,7 +21,7 @@ export interface RdsInstanceOptions {
   name: string;
   /** `db-…` or `cluster-…`; what IAM policies name. */
   resourceId: string;
-  major: 15 | 17;
+  major: PostgresMajor;
   dataDir: string;
   /** Signs the server's certificate, as the regional RDS root does. */
   authority: Authority;
@@ -48,6 +48,16 @@ export interface Endpoint {
   port: number;
 }
 
+/** Another way in, beside the endpoints of the instance's own. */
+export interface DoorOptions {
+  /** Where it leads. */
+  to: Endpoint['kind'];
+  /** Signs its certificate, as Amazon Trust does for RDS Proxy; absent: the certificate is that of the instance. */
+  authority?: Authority;
+  /** The IAM check of a login there; absent: that of the instance, for the name and port of its writer, as with a custom endpoint. */
+  verify?: Verify;
+}
+
 export interface RdsInstance {
   name: string;
   resourceId: string;
@@ -56,15 +66,22 @@ export interface RdsInstance {
   /** The stand-in's own way in, as superuser over the private socket; changes with each start. For seeding and for tests. */
   admin(kind?: Endpoint['kind']): { host: string; port: number; user: string };
   caPem: string;
+  /** All that the writer or instance has written to its log so far, as RDS shows log files. */
+  log(): Promise<string>;
   /** Down as in a failure: sessions are cut, ports refuse. Data is kept. */
   stop(): Promise<void>;
   /** Up again after stop(), at the same endpoints. */
   start(): Promise<void>;
+  /** A custom endpoint, or a proxy. Closed by whoever opened it, and with the instance at the latest. */
+  door(options: DoorOptions): Promise<Front>;
   /** The end; removes the data of an ephemeral one. */
   close(): Promise<void>;
 }
 
 const HOST = 'localhost';
+
+/** Beside the data: what is there the server's user owns. */
+const logOf = (dataDir: string): string => `${dataDir}.log`;
 
 export async function startRdsInstance(o: RdsInstanceOptions): Promise<RdsInstance> {
   const instance = new Instance(o);
@@ -89,6 +106,7 @@ class Instance implements RdsInstance {
   readonly #frontAuthority = createAuthority('Front');
   #ports: (number | undefined)[];
   #nodes: Node[] = [];
+  readonly #doors = new Set<Front>();
   #dataDirs: string[] = [];
 
   constructor(o: RdsInstanceOptions) {
@@ -128,16 +146,37 @@ class Instance implements RdsInstance {
     }
   }
 
+  log(): Promise<string> {
+    return readFile(logOf(this.#o.dataDir), 'utf8');
+  }
+
   async stop(): Promise<void> {
     await this.#end(true);
   }
 
   async close(): Promise<void> {
     await this.#end(false);
-    if (this.#o.ephemeral === true) for (const dir of this.#dataDirs) await rm(dir, { recursive: true, force: true });
+    if (this.#o.ephemeral !== true) return;
+    for (const dir of this.#dataDirs) await rm(dir, { recursive: true, force: true });
+    await rm(logOf(this.#o.dataDir), { force: true });
+  }
+
+  async door({ to, authority, verify }: DoorOptions): Promise<Front> {
+    const node = this.#nodes[to === 'reader' ? 1 : 0];
+    if (node === undefined) throw new Error(`${this.name} is stopped`);
+    const atWriter: Verify = (login) => this.#o.verify({ ...login, port: this.#ports[0] ?? 0 });
+    const door = await startFront({
+      ...this.#frontTo(node.server, node.admin),
+      ...(authority === undefined ? {} : { certificate: authority.server([HOST]) }),
+      verify: verify ?? atWriter,
+    });
+    this.#doors.add(door);
+    return { port: door.port, close: () => (this.#doors.delete(door) ? door.close() : Promise.resolve()) };
   }
 
   async #end(keepData: boolean): Promise<void> {
+    for (const door of this.#doors) await door.close();
+    this.#doors.clear();
     const nodes = this.#nodes.splice(0).reverse();
     await Promise.all(nodes.map(({ front }) => front.close()));
     for (const { admin, server } of nodes) {
@@ -149,7 +188,7 @@ class Instance implements RdsInstance {
 
   #options(dataDir: string, settings: Record<string, string>): PostgresOptions {
     return {
-      binaries: binariesOf(this.#o.major === 15 ? 'embedded-postgres-15' : 'embedded-postgres'),
+      binaries: binariesOf(this.#o.major),
       dataDir,
       superuser: RDS_ADMIN,
       superuserPassword: randomBytes(24).toString('base64url'),
@@ -180,7 +219,7 @@ class Instance implements RdsInstance {
   }
 
   async #primary(): Promise<PostgresServer> {
-    const options = this.#options(this.#o.dataDir, {});
+    const options = { ...this.#options(this.#o.dataDir, {}), logFile: logOf(this.#o.dataDir) };
     const isNew = this.#dataDirs.length === 0;
     let server = await startPostgres({ ...options, initialise: (fresh) => this.#seed(fresh) });
     if (this.#o.replica === true && isNew) {
@@ -198,14 +237,12 @@ class Instance implements RdsInstance {
     return startPostgres(this.#options(`${primary.dataDir}-replica`, { primary_conninfo: source }));
   }
 
-  async #seed(server: PostgresServer): Promise<void> {
-    const admin = new pg.Client({ host: server.socketDir, port: server.port, user: RDS_ADMIN, database: 'postgres' });
-    await admin.connect();
-    try {
-      await createRdsRoles(admin, { master: this.master.user, databases: this.#o.databases });
-    } finally {
-      await admin.end();
-    }
+  #seed(server: PostgresServer): Promise<void> {
+    const socket = { host: server.socketDir, port: server.port, user: RDS_ADMIN };
+    return furnish((database) => new pg.Client({ ...socket, database }), {
+      master: this.master.user,
+      databases: this.#o.databases,
+    });
   }
 
   async #open(server: PostgresServer): Promise<void> {
@@ -220,22 +257,25 @@ class Instance implements RdsInstance {
     admin.on('error', () => undefined); // an idle connection was cut; the next question opens a new one
     const port = this.#ports[i];
     try {
-      const front = await startFront({
-        ...(port === undefined ? {} : { port }),
-        host: HOST,
-        server,
-        certificate: this.#certificate,
-        serverCa: this.caPem,
-        clientAuthority: this.#frontAuthority,
-        methodOf: (user) => methodOf(admin, this.master.user, user),
-        verify: this.#o.verify,
-      });
+      const front = await startFront({ ...this.#frontTo(server, admin), ...(port === undefined ? {} : { port }) });
       this.#ports[i] = front.port;
       this.#nodes.push({ server, admin, front });
     } catch (error) {
       await server.stop('immediate', { keepData: true });
       throw error;
     }
+  }
+
+  #frontTo(server: PostgresServer, admin: pg.Pool): FrontOptions {
+    return {
+      host: HOST,
+      server,
+      certificate: this.#certificate,
+      serverCa: this.caPem,
+      clientAuthority: this.#frontAuthority,
+      methodOf: (user) => methodOf(admin, this.master.user, user),
+      verify: this.#o.verify,
+    };
   }
 
   async #setMasterPassword(): Promise<void> {

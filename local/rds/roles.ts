@@ -23,8 +23,19 @@ export interface Inventory {
   databases: readonly string[];
 }
 
-/** Run once as rdsadmin in database postgres. */
-export async function createRdsRoles(admin: Client, { master, databases }: Inventory): Promise<void> {
+/** Makes of a new cluster what AWS hands over. Run once, as rdsadmin over the private socket. */
+export async function furnish(clientFor: (database: string) => Client, inventory: Inventory): Promise<void> {
+  const within = async (database: string, work: (admin: Client) => Promise<void>): Promise<void> => {
+    const admin = clientFor(database);
+    await admin.connect();
+    await work(admin).finally(() => admin.end());
+  };
+  await within('postgres', (admin) => createRdsRoles(admin, inventory));
+  for (const database of new Set(['postgres', 'template1', ...inventory.databases]))
+    await within(database, (admin) => giveSchemaPublic(admin, inventory.master));
+}
+
+async function createRdsRoles(admin: Client, { master, databases }: Inventory): Promise<void> {
   const id = (name: string): string => admin.escapeIdentifier(name);
   const version = await majorOf(admin);
   for (const role of ['rds_superuser', 'rds_iam', 'rds_ad', 'rds_password', 'rds_replication'])
@@ -49,7 +60,15 @@ export async function createRdsRoles(admin: Client, { master, databases }: Inven
   }
 }
 
-export async function majorOf(admin: Client): Promise<number> {
+/**
+ * From 15 on schema public belongs to the owner of its database, so that the master can close it. Before, the stock server
+ * leaves it to the superuser; RDS gives it to the master.
+ */
+async function giveSchemaPublic(admin: Client, master: string): Promise<void> {
+  if ((await majorOf(admin)) < 15) await admin.query(`ALTER SCHEMA public OWNER TO ${admin.escapeIdentifier(master)}`);
+}
+
+async function majorOf(admin: Client): Promise<number> {
   const { rows } = await admin.query<{ major: number }>(
     `SELECT current_setting('server_version_num')::int / 10000 AS major`,
   );
