@@ -2,13 +2,13 @@
 // The bearer token comes by IPC too: an argument could be read by everybody on the machine.
 import autocannon from 'autocannon';
 
-process.on('message', async ({ url, authorization, connections, seconds, amount }) => {
+process.on('message', async ({ url, authorization, body, connections, seconds, amount }) => {
   const times = [];
   const load = autocannon({
     url,
     method: 'POST',
     headers: { authorization, 'content-type': 'application/json' },
-    body: '{}',
+    body,
     connections,
     ...(amount === undefined ? { duration: seconds } : { amount }),
   });

@@ -10,6 +10,7 @@ export const path = (file: string): string => fileURLToPath(new URL(`../${file}`
 export interface Started {
   /** Where it listens. */
   url: string;
+  pid: number;
   stop(): Promise<void>;
 }
 
@@ -32,7 +33,8 @@ export async function startServer(
     if (url !== undefined) resolve(url);
   });
   child.once('exit', (code) => reject(new Error(`${file} ended with ${code ?? 'a signal'}:\n${output}`)));
-  return { url: await promise, stop: () => stop(child) };
+  const url = await promise;
+  return { url, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -26,7 +26,14 @@ const policy = PolicyEngine.load();
 const pool = new pg.Pool({ connectionString: setting('DATABASE_URL'), max: 20 });
 
 const target = { id: randomUUID(), environment: 'dev', ownerGroup: 'billing-owners', enabled: true } as const;
-const profile = { id: randomUUID(), target, readOnly: true, approvalsNeeded: 0, maxMinutes: 240 };
+const profile = {
+  id: randomUUID(),
+  target,
+  readOnly: true,
+  approvalsNeeded: 0,
+  maxMinutes: 240,
+  managesPasswords: false,
+};
 const personId = randomUUID();
 const host = 'billing.abcdefghijkl.eu-west-1.rds.amazonaws.com';
 /** As long as those of AssumeRole. */

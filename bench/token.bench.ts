@@ -1,13 +1,15 @@
 /** `npm run bench -- token`: how many login tokens a second, beside what they cannot cost less than in the same run. */
 import { parseArgs } from 'node:util';
 import { startWorker } from './processes.ts';
+import { timeOfAwsCli } from './token-cli.ts';
 import { openStage } from './token-stage.ts';
 
 const help = `npm run bench -- token [--seconds 4] [--rounds 4] [--connections 16]
 
 Asks POST /v1/grants/{id}/tokens over loopback and, in turns with it, its floor: a bare Fastify route that verifies the
 same access token, asks Cedar once, writes one row of the same size to the same PostgreSQL (fsync on) and signs.
-All run on this machine: compare the ratio, not the numbers, with those of other runs.`;
+usher asks for the token alone, as a program does; recipes is the same with the recipes of every client, as a person gets them.
+All run on this machine: compare the ratio, not the numbers, with those of other runs. Beside them: one token of the AWS CLI.`;
 
 interface Round {
   requests: number;
@@ -19,9 +21,13 @@ interface Ask {
   [name: string]: string | number;
   url: string;
   authorization: string;
+  body: string;
   connections: number;
 }
-type Side = 'floor' | 'service';
+type Side = 'floor' | 'usher' | 'recipes';
+const sides: readonly Side[] = ['floor', 'usher', 'recipes'];
+/** What each is asked. */
+const bodies: Record<Side, string> = { floor: '{}', usher: '{"clients":[]}', recipes: '{}' };
 
 /** Calls before anything is measured: the compiler of V8 works by how often a function ran, not by how long. */
 const WARM_UP = 4_000;
@@ -59,14 +65,19 @@ async function measure({
   const stage = await openStage();
   const load = startWorker<Ask, Round>('bench/load.mjs');
   const run = (side: Side, much: { seconds: number } | { amount: number }): Promise<Round> =>
-    load.ask({ url: stage.urls[side], authorization: stage.authorization, connections, ...much });
+    load.ask({
+      url: side === 'floor' ? stage.urls.floor : stage.urls.service,
+      authorization: stage.authorization,
+      body: bodies[side],
+      connections,
+      ...much,
+    });
   try {
-    for (const side of ['floor', 'service'] as const) await run(side, { amount: WARM_UP });
-    const found: Record<Side, Round[]> = { floor: [], service: [] };
+    for (const side of sides) await run(side, { amount: WARM_UP });
+    const found: Record<Side, Round[]> = { floor: [], usher: [], recipes: [] };
     for (let round = 0; round < rounds; round += 1)
       // turned round each time: what the machine does beside us should meet both
-      for (const side of round % 2 === 0 ? (['floor', 'service'] as const) : (['service', 'floor'] as const))
-        found[side].push(await run(side, { seconds }));
+      for (const side of round % 2 === 0 ? sides : sides.toReversed()) found[side].push(await run(side, { seconds }));
     return found;
   } finally {
     await load.stop();
@@ -88,14 +99,17 @@ async function main(): Promise<void> {
     return;
   }
   const rounds = await measure(options);
-  const [floor, service] = [sum(rounds.floor), sum(rounds.service)];
+  const [floor, usher, recipes] = [sum(rounds.floor), sum(rounds.usher), sum(rounds.recipes)];
   const line = (name: string, { rate, p50, p99 }: typeof floor): string =>
     `${name.padEnd(8)}${rate.toFixed(0).padStart(6)} tokens/s   p50 ${p50.toFixed(1).padStart(6)} ms   p99 ${p99.toFixed(1).padStart(6)} ms`;
   const { connections, seconds } = options;
   console.log(`${connections} connections, ${options.rounds} × ${seconds} s each, in turns`);
-  console.log([line('floor', floor), line('usher', service)].join('\n'));
-  console.log(`ratio   ${(service.rate / floor.rate).toFixed(2)} of the floor`);
-  const errors = floor.errors + service.errors;
+  console.log([line('floor', floor), line('usher', usher), line('recipes', recipes)].join('\n'));
+  const ratio = (of: typeof floor): string =>
+    `${(of.rate / floor.rate).toFixed(2)} of the floor, p99 ${(of.p99 / floor.p99).toFixed(2)} of the floor's`;
+  console.log(`ratio   ${ratio(usher)}; with all recipes ${ratio(recipes)}`);
+  console.log(`aws cli ${await timeOfAwsCli()}`);
+  const errors = floor.errors + usher.errors + recipes.errors;
   if (errors > 0) throw new Error(`${errors} calls failed: the numbers mean nothing`);
 }
 
