@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { holdings, nothing } from '../e2e/holdings.ts';
 import { agreed, closed, grantOf, iamUser, known, logIn, mint, opened, person } from '../e2e/stage.ts';
 import { requestBody, revoke, story, whoAmI, type Ask, type Person } from '../e2e/stage.ts';
+import { dice } from './dice.ts';
 import { openTheatre, type Theatre } from './theatre.ts';
 
 // Every kill is followed by a start of the whole service: some seconds, many on a busy machine. So one kill meets many people,
@@ -78,7 +79,7 @@ test('killed while its calls wait on the target; what the dead asked for is stil
   const comer = await opening('comer');
   await revoke(leaver.who, leaver.id);
   await revoke(juggler.who, juggler.id);
-  await Promise.all([t.waiting('open', 1), t.waiting('close', 2)]);
+  await t.waiting('any', 2); // the third waits for one of their places
   await t.kill();
   await t.start();
   await t.release();
@@ -100,31 +101,20 @@ test('killed while its opening waits; revoked before what the dead asked for is 
   await gone(regretful);
 });
 
-test('killed between the deed and its record, and between the call and its intent', async () => {
-  const [leaver, sleeper, undecided] = [await inside('leaver'), await inside('sleeper'), await inside('undecided')];
-  const bob = await known(t.stage, 'bob');
-  const asker = engineer('asker');
-  const asked = await asker.post<{ id: string }>('/v1/requests', requestBody(t.stage, orders));
-  const approve = () => bob.post<{ grantId: string }>(`/v1/requests/${asked.body.id}/approve`, {});
+test('killed between the deed and its record, what came to its end meanwhile included', async () => {
+  const [leaver, sleeper] = [await inside('leaver'), await inside('sleeper')];
   await t.holdGuard();
-  const [comer, late] = [await opening('comer'), await opening('late')];
+  const late = await opening('late');
+  await t.waiting('open', 1);
   await revoke(leaver.who, leaver.id);
-  await Promise.all([t.waiting('open', 2), t.waiting('close', 1)]);
+  await t.waiting('any', 2);
   // each of them gets through on the target, and waits for its row after that
-  for (const { id } of [comer, late, leaver, undecided]) await t.holdRow('access_grant', id);
-  await t.holdRow('request', asked.body.id);
-  const cutOff = [revoke(undecided.who, undecided.id), approve()].map((call) =>
-    call.then(
-      () => 'answered',
-      () => 'cut off',
-    ),
-  );
+  for (const { id } of [late, leaver]) await t.holdRow('access_grant', id);
   await t.releaseGuard();
-  await t.waitingForRows(5);
+  await t.waitingForRows(2);
   expect((await holdings(t.stage, 'orders', late.login)).leases).toEqual([late.id]);
   expect(await holdings(t.stage, 'orders', leaver.login)).toEqual(nothing);
   await t.kill();
-  expect(await Promise.all(cutOff)).toEqual(['cut off', 'cut off']);
   await t.release();
   expect((await sleeper.session.query('SELECT 1')).rowCount).toBe(1);
   await t.passTime(sleeper.id); // these two end while nobody is there
@@ -133,6 +123,32 @@ test('killed between the deed and its record, and between the call and its inten
   await gone(leaver, leaver.session);
   await gone(sleeper, sleeper.session);
   await gone(late);
+});
+
+test('killed between the deed and its record, and between the call and its intent', async () => {
+  const undecided = await inside('undecided');
+  const bob = await known(t.stage, 'bob');
+  const asker = engineer('asker');
+  const asked = await asker.post<{ id: string }>('/v1/requests', requestBody(t.stage, orders));
+  const approve = () => bob.post<{ grantId: string }>(`/v1/requests/${asked.body.id}/approve`, {});
+  await t.holdGuard();
+  const comer = await opening('comer');
+  await t.waiting('open', 1);
+  for (const { id } of [comer, undecided]) await t.holdRow('access_grant', id);
+  await t.holdRow('request', asked.body.id);
+  const cutOff = [revoke(undecided.who, undecided.id), approve()].map((call) =>
+    call.then(
+      () => 'answered',
+      () => 'cut off',
+    ),
+  );
+  await t.releaseGuard();
+  await t.waitingForRows(3);
+  expect((await holdings(t.stage, 'orders', comer.login)).leases).toEqual([comer.id]);
+  await t.kill();
+  expect(await Promise.all(cutOff)).toEqual(['cut off', 'cut off']);
+  await t.release();
+  await t.start();
   await works(comer);
   await works(undecided);
   expect((await asker.get(`/v1/requests/${asked.body.id}`)).body).toMatchObject({ state: 'pending', grantId: null });
@@ -161,33 +177,24 @@ test('killed while a policy is on its way to IAM, and while another is being tak
   await t.holdGuard();
   const id = await agreed(t.stage, comer.who, attached);
   await t.waiting('open', 1);
-  t.slowAws(1_500);
+  t.slowIam(1_500, 'PutUserPolicy');
   await t.release();
-  await t.awsCalls(3); // GetUser, then the two that measure the room
+  await t.iamHas('PutUserPolicy');
   await revoke(leaver.who, own.id);
-  await t.awsCalls(5); // the policy is sent, and the leaver is looked up
+  await t.iamHas('DeleteUserPolicy');
   await t.kill();
   await t.until('the policy arrives all the same', async () => comer.iam.policies().length === 1);
-  t.slowAws(0);
+  t.slowIam(0);
   await t.start();
   await closed(leaver.who, own.id);
   expect(leaver.iam.policies()).toEqual([]);
   expect(await holdings(t.stage, 'orders', own.login)).toEqual(nothing);
   expect((await grantOf(comer.who, id, 'active')).state).toBe('active');
-  expect(comer.iam.policies()).toEqual([`usher-${id}`]);
+  expect(comer.iam.policies()).toEqual(['usher-connect']);
   await revoke(comer.who, id);
   await gone({ who: comer.who, id });
   expect(comer.iam.policies()).toEqual([]);
 });
-
-/** Repeatable: the seed is printed. */
-function dice(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0; // Numerical Recipes
-    return state / 2 ** 32;
-  };
-}
 
 test('killed at any moment', async () => {
   const seed = Number(process.env['USHER_TEST_SEED'] ?? Date.now() % 100_000);

@@ -24,15 +24,15 @@ export interface Theatre {
   /** Gives back everything that is held. */
   release(): Promise<void>;
   /** So many calls of the broker wait for the guard. */
-  waiting(call: 'open' | 'close' | 'terminate', calls: number): Promise<void>;
+  waiting(call: 'open' | 'close' | 'terminate' | 'any', calls: number): Promise<void>;
   /** So many statements of Usher wait for rows of its state. */
   waitingForRows(statements: number): Promise<void>;
   /** Ends what a dead service left running on the target. */
   endBrokerSessions(): Promise<void>;
-  /** AWS takes so long for each call from now on; `awsCalls` counts from here. */
-  slowAws(milliseconds: number): void;
-  /** So many calls are with AWS, or were. */
-  awsCalls(calls: number): Promise<void>;
+  /** IAM takes so long for this call from now on; `iamHas` looks from here. */
+  slowIam(milliseconds: number, action?: string): void;
+  /** Such a call is with IAM, or was. */
+  iamHas(action: string): Promise<void>;
   /** The end of the grant was a second ago. */
   passTime(grantId: string): Promise<void>;
   /** Grants that are neither open nor over. */
@@ -45,7 +45,7 @@ export interface Theatre {
 }
 
 /** A start of the whole service on a machine with other things to do. */
-const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 60_000;
 
 export async function openTheatre(): Promise<Theatre> {
   const database = await freshDatabase();
@@ -71,11 +71,12 @@ export async function openTheatre(): Promise<Theatre> {
         await hold({ connectionString: database.url }, `SELECT 1 FROM ${table} WHERE id = $1 FOR UPDATE`, [id]),
       );
     },
-    slowAws: (milliseconds) => {
-      aws.faults.delay(milliseconds);
+    slowIam: (milliseconds, action) => {
+      aws.faults.delay(milliseconds, { service: 'iam', ...(action !== undefined && { action }) });
       slowed.mockClear();
     },
-    awsCalls: (calls) => look(`${calls} calls are with AWS`, async () => slowed.mock.calls.length >= calls),
+    iamHas: (action) =>
+      look(`${action} is with IAM`, async () => slowed.mock.calls.some(([, called]) => called === action)),
     clear: async () => {
       await release();
       aws.faults.clear();
@@ -93,7 +94,8 @@ const look = async (what: string, at: () => Promise<boolean>): Promise<void> => 
   await until(what, at, PATIENCE_MS);
 };
 
-async function restartable(databaseUrl: string) {
+/** A service that comes back at the same address. */
+export async function restartable(databaseUrl: string) {
   let running: Service | undefined = await startService({ databaseUrl });
   const { url, standIn } = running;
   return {
@@ -109,6 +111,8 @@ async function restartable(databaseUrl: string) {
     end: async (): Promise<void> => {
       await running?.stop();
     },
+    /** What it has said since its last start. */
+    log: (): string => running?.log() ?? '',
   };
 }
 
@@ -139,7 +143,10 @@ function guardOf({ standIn }: Stage) {
     },
     waiting: (call: string, calls: number): Promise<void> => {
       const sql = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE usename = 'usher_broker' AND wait_event_type = 'Lock' AND query LIKE $1`;
-      return look(`${calls} usher.${call} wait`, async () => (await count(sql, [`%usher.${call}(%`])) === calls);
+      return look(
+        `${calls} usher.${call} wait`,
+        async () => (await count(sql, [call === 'any' ? '%usher.%' : `%usher.${call}(%`])) === calls,
+      );
     },
     endBrokerSessions: async (): Promise<void> => {
       await count(

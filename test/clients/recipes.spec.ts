@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,6 +13,7 @@ import type { RdsInstance } from '../../local/rds/instance.ts';
 import { SigningCredentials } from '../../src/aws/secret.ts';
 import { SignerService } from '../../src/aws/signer.service.ts';
 import { recipes } from '../../src/connections/recipe.ts';
+import { randomPassword, scramVerifier } from '../../src/postgres/postgres.contract.ts';
 import type { RecipeClient, RecipeInput } from '../../src/connections/recipe.ts';
 import { tlsAdvice } from '../../src/targets/trust-advice.ts';
 
@@ -20,6 +21,8 @@ const run = promisify(execFile);
 const resourceId = 'db-ABCDEFGHIJKL01234';
 const hostileDatabase = `it's "odd" \\ $(id) é`;
 const user = 'jane_doe';
+const byPassword = { method: 'password', user: 'jane_doe_pw' } as const;
+const password = randomPassword();
 const QUERY = 'select current_user, ssl, version from pg_stat_ssl where pid = pg_backend_pid()';
 
 let aws: AwsStandIn;
@@ -72,6 +75,7 @@ beforeAll(async () => {
   const admin = new pg.Client({ ...rds.admin(), database: 'postgres' });
   await admin.connect();
   await admin.query(`create role ${user} login; grant rds_iam to ${user}`);
+  await admin.query(`create role ${byPassword.user} login password '${await scramVerifier(password)}'`);
   await admin.query(`create database ${pg.escapeIdentifier(hostileDatabase)}`);
   await admin.end();
 });
@@ -99,7 +103,8 @@ const input = async (change: Partial<RecipeInput> = {}, connectHost = 'localhost
   const question = { kind: 'instance', connectHost, tokenHost: host, partition: 'aws', region: aws.region } as const;
   return {
     grantId: '0190c1f0-0000-7000-8000-000000000001',
-    token: await mint(),
+    method: 'iam',
+    secret: await mint(),
     expiresAt: new Date(Date.now() + 900_000),
     host: connectHost,
     port,
@@ -110,12 +115,15 @@ const input = async (change: Partial<RecipeInput> = {}, connectHost = 'localhost
   };
 };
 
+const passwordInput = (change: Partial<RecipeInput> = {}, connectHost?: string): Promise<RecipeInput> =>
+  input({ ...byPassword, secret: password.reveal(), ...change }, connectHost);
+
 const textFor = (client: RecipeClient, given: RecipeInput): string =>
   recipes(given).find((recipe) => recipe.client === client)?.text ?? '';
 
-const psql = async (given: RecipeInput, sql = QUERY): Promise<string> => {
+const psql = async (given: RecipeInput, sql = QUERY, client: RecipeClient = 'psql'): Promise<string> => {
   const script = join(directory, 'recipe.sh');
-  await writeFile(script, `${textFor('psql', given)} -XAt -c "${sql}"`);
+  await writeFile(script, `${textFor(client, given)} -wXAt -c "${sql}"`);
   const env = { PATH: process.env['PATH'] ?? '', HOME: directory };
   return (await run('/bin/sh', [script], { env })).stdout.trim();
 };
@@ -140,9 +148,47 @@ describe.skipIf(!hasPsql)('psql, by the recipe as it is', () => {
     await expect(psql({ ...good, tls: { ...good.tls, caBundleUrl: foreignBundleUrl } })).rejects.toThrow(/certificate/);
     const elsewhere = { ...good.tls, servername: 'billing.example', hostaddrNeeded: true };
     await expect(psql({ ...good, host: '127.0.0.1', tls: elsewhere })).rejects.toThrow(/billing\.example/);
-    await expect(psql({ ...good, token: good.token.replace(/Signature=./, 'Signature=_') })).rejects.toThrow(/PAM/);
+    await expect(psql({ ...good, secret: good.secret?.replace(/Signature=./, 'Signature=_') })).rejects.toThrow(/PAM/);
     await expect(psql({ ...good, user: 'rdsmaster' })).rejects.toThrow(/authentication failed/);
   });
+});
+
+describe.skipIf(!hasPsql)('psql by password, by the recipes as they are', () => {
+  const file = (): string => join(directory, '.usher/pgpass-0190c1f0-0000-7000-8000-000000000001');
+
+  test.each(['psql', 'pgpass', 'libpq-uri'] as const)('%s logs in over TLS 1.3, under the grant', async (client) => {
+    expect(await psql(await passwordInput(), QUERY, client)).toBe('jane_doe_pw|t|TLSv1.3');
+    expect(await psql(await passwordInput(), 'show application_name', client)).toMatch(/^usher:0190c1f0-/);
+  });
+
+  test.each(['pgpass', 'libpq-uri'] as const)('%s has the password in a private file alone', async (client) => {
+    const given = await passwordInput();
+    await psql(given, QUERY, 'pgpass');
+    expect((await stat(file())).mode & 0o777).toBe(0o600);
+    await rm(file());
+    if (client === 'pgpass') expect(await psql(given, QUERY, client)).toContain('jane_doe_pw');
+    else await expect(psql(given, 'select 1', client)).rejects.toThrow(/no password supplied/);
+  });
+
+  test.each(['pgpass', 'libpq-uri'] as const)(
+    '%s works at another address, in a database with an odd name',
+    async (client) => {
+      const given = await passwordInput({ database: hostileDatabase }, '127.0.0.1');
+      expect(await psql(given, 'select current_database()', 'pgpass')).toBe(hostileDatabase);
+      expect(await psql(given, 'select current_database()', client)).toBe(hostileDatabase);
+    },
+  );
+
+  test.each(['psql', 'pgpass'] as const)(
+    '%s is refused with another password, and with a foreign CA',
+    async (client) => {
+      const wrong = await passwordInput({ secret: randomPassword().reveal() });
+      await expect(psql(wrong, QUERY, client)).rejects.toThrow(/password authentication failed/);
+      const good = await passwordInput();
+      const foreign = { ...good, tls: { ...good.tls, caBundleUrl: foreignBundleUrl } };
+      await expect(psql(foreign, QUERY, client)).rejects.toThrow(/certificate/);
+    },
+  );
 });
 
 /** The node-postgres recipe as a module of its own, in a process of its own; prints one row. */
@@ -154,7 +200,7 @@ const node = async (given: RecipeInput): Promise<string> => {
     "console.log(rows[0].join('|'));",
     'await client.end();',
   ].join('\n');
-  const env = { PATH: process.env['PATH'] ?? '', HOME: directory, PGPASSWORD: given.token };
+  const env = { PATH: process.env['PATH'] ?? '', HOME: directory, PGPASSWORD: given.secret };
   return (await run(process.execPath, ['--input-type=module', '--eval', module], { env })).stdout.trim();
 };
 
@@ -170,6 +216,7 @@ describe('node-postgres, by the recipe as it is', () => {
   test('logs in as the person, over TLS 1.3', async () => {
     expect(await node(await input())).toBe('jane_doe|true|TLSv1.3');
     expect(await node(await input({ database: hostileDatabase }))).toBe('jane_doe|true|TLSv1.3');
+    expect(await node(await passwordInput())).toBe('jane_doe_pw|true|TLSv1.3');
   });
 
   test('at another address, and not under another name or CA', async () => {

@@ -1,8 +1,9 @@
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../support/until.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 import { asAdmin, holdings, nothing } from './holdings.ts';
-import { closed, logIn, type mint, opened, person, revoke, setStage, story, type Stage } from './stage.ts';
+import { closed, grantOf, logIn, mint, opened, person, revoke, setStage, story, type Stage } from './stage.ts';
 
 let usher: Usher;
 let stage: Stage;
@@ -16,11 +17,7 @@ afterAll(() => usher?.close());
 test('a session on a reader ends with its grant, and only then is it closed', async () => {
   const rita = person(stage, 'rita', ['engineers']);
   const grant = await opened(stage, rita, { target: 'orders' });
-  const answer = await rita.post<Awaited<ReturnType<typeof mint>>>(`/v1/grants/${grant.id}/tokens`, {
-    endpoint: 'reader',
-  });
-  expect(answer.status).toBe(201);
-  const session = await logIn(stage, answer.body);
+  const session = await logIn(stage, await mint(rita, grant.id, { endpoint: 'reader' }));
   expect((await session.query('SELECT pg_is_in_recovery() AS reader')).rows).toEqual([{ reader: true }]);
   const cut = session.query('SELECT pg_sleep(600)').then(
     () => 'went on',
@@ -41,4 +38,38 @@ test('a session on a reader ends with its grant, and only then is it closed', as
       return rowCount === 0;
     });
   });
+});
+
+test('a reader that is behind keeps a grant from being called closed, until it has caught up', async () => {
+  const sven = person(stage, 'sven', ['engineers']);
+  const grant = await opened(stage, sven, { target: 'orders' });
+  const session = await logIn(stage, await mint(sven, grant.id, { endpoint: 'reader' }));
+  const onReader = async (sql: string): Promise<void> => {
+    const reader = new pg.Client({ ...stage.standIn.targets.orders.rds.admin('reader'), database: 'postgres' });
+    await reader.connect();
+    await reader.query(sql).finally(() => reader.end());
+  };
+  await onReader('SELECT pg_wal_replay_pause()');
+  try {
+    await revoke(sven, grant.id);
+    const late = await until('it was tried', async () => {
+      const found = await grantOf(sven, grant.id);
+      return found.attempts > 0 && found;
+    });
+    expect(late).toMatchObject({
+      state: 'closing',
+      lastError: expect.stringContaining('replication is behind') as string,
+    });
+    // the writer is shut all the same
+    expect(await holdings(stage, 'orders', grant.login)).toMatchObject({
+      canLogin: false,
+      memberships: [],
+      leases: [],
+    });
+    expect((await session.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  } finally {
+    await onReader('SELECT pg_wal_replay_resume()');
+  }
+  await closed(sven, grant.id);
+  await expect(session.query('SELECT 1')).rejects.toThrow();
 });

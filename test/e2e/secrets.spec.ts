@@ -4,9 +4,12 @@ import { startService, type Service } from '../support/service.ts';
 import { standIn } from '../support/stand-in.ts';
 import { freshDatabase, type TestDatabase } from '../support/state.ts';
 import { clientOf } from '../support/usher.ts';
+import { by, readBothWays, storedPassword } from './passwords.ts';
 import {
+  byPassword,
   closed,
   iamUser,
+  issue,
   known,
   logIn,
   mint,
@@ -43,7 +46,9 @@ beforeAll(async () => {
     env: { USHER_LOG_LEVEL: 'trace', USHER_SAMPLE_SECONDS: '1' },
   });
   stage = await setStage(service);
+  await readBothWays(stage, 'orders');
   await life();
+  await lifeByPassword();
   await refusals();
   await service.stop();
   for (const { type, value } of issued.mock.results) {
@@ -112,6 +117,31 @@ async function life(): Promise<void> {
   await call(who, 'post', `/v1/grants/${grant.id}/revoke`);
 }
 
+/** The same by password, which is asked for in each way there is. */
+async function lifeByPassword(): Promise<void> {
+  const who = person(stage, 'secrets-pw', ['engineers']);
+  keep('access token', who.token);
+  const grant = await opened(stage, who, by('password', 'orders', { reason: CANARY }));
+  const path = `/v1/grants/${grant.id}/passwords`;
+  const keyed = { 'idempotency-key': 'the-same-key' };
+  for (const headers of [{}, keyed, keyed])
+    keep('password', (await who.post<{ password: string }>(path, {}, headers)).body.password);
+  const twin = await who.graphql<{ issuePassword: { password: string } }>(
+    `mutation { issuePassword(grantId: "${grant.id}") { password } }`,
+  );
+  keep('password', twin.data?.issuePassword.password ?? '');
+  const answer = await issue(who, grant.id);
+  keep('password', answer.password);
+  keep('verifier', (await storedPassword(stage, grant.login))?.verifier ?? '');
+  const session = await logIn(stage, byPassword(answer));
+  await call(who, 'post', `/v1/grants/${grant.id}/tokens`, {});
+  await call(who, 'get', `/v1/requests`);
+  await revoke(who, grant.id);
+  await closed(who, grant.id);
+  await session.end();
+  await call(who, 'post', path, {});
+}
+
 /** Everything that goes wrong with a secret near it. */
 async function refusals(): Promise<void> {
   const { oidc, aws, targets } = stage.standIn;
@@ -163,6 +193,7 @@ const forms = (secret: string): string[] => [
 const SHAPES: Readonly<Record<string, RegExp>> = {
   'a JWT': /eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*/,
   'a login token': /X-Amz-(Signature|Security-Token)(=|%3D)/i,
+  'a verifier': /SCRAM-SHA-256\$\d+:/,
   'a password in a URL': /postgres(ql)?:\/\/[^/\s:]+:[^@\s]+@/,
 };
 

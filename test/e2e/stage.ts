@@ -44,6 +44,13 @@ export interface LoginToken {
 const TOKEN_SECONDS = 7 * 86_400;
 let made = 0;
 
+export interface LoginPassword extends Omit<LoginToken, 'token'> {
+  password: string;
+  issuedAt: string;
+  expiresAt: string;
+  warnings: string[];
+}
+
 /** Somebody nobody else has met: with a login role of their own, so that test files do not disturb each other. */
 export function person(
   at: Reached,
@@ -102,6 +109,7 @@ export interface Ask {
   minutes?: number;
   reason?: string;
   mode?: 'session' | 'attached';
+  method?: 'iam' | 'password';
   startsAt?: string;
 }
 
@@ -152,6 +160,15 @@ export const revoke = async (who: Person, id: string): Promise<Grant> =>
 
 export const mint = async (who: Person, id: string, body: Record<string, unknown> = {}): Promise<LoginToken> =>
   must(201, await who.post<LoginToken>(`/v1/grants/${id}/tokens`, body));
+
+/** Of a grant of method password. */
+export const issue = async (who: Person, id: string, body: Record<string, unknown> = {}): Promise<LoginPassword> =>
+  must(201, await who.post<LoginPassword>(`/v1/grants/${id}/passwords`, body));
+
+/** A password is given where a token is. */
+export const byPassword = ({ password, host, port, user, database }: LoginPassword): Login => ({
+  ...{ token: password, host, port, user, database },
+});
 
 export type Login = Pick<LoginToken, 'token' | 'host' | 'port' | 'user' | 'database'>;
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RequestsService } from '../../src/access/requests.service.js';
+import { Lapses } from '../../src/access/lapses.js';
 import { systemActor } from '../../src/platform/actor.js';
 import {
   ask,
@@ -95,8 +95,9 @@ describe('deciding', () => {
   test('only the requester takes a request back', async () => {
     const asker = engineer();
     const { id } = await ask(asker, orders);
-    for (const other of [bob, dave, engineer()])
+    for (const other of [bob, dave])
       expect((await act(other, id, 'cancel')).body).toMatchObject({ status: 403, code: 'policy_denied' });
+    expect((await act(engineer(), id, 'cancel')).body).toMatchObject({ status: 404, code: 'request_not_found' });
     expect((await act(asker, id, 'cancel')).body).toMatchObject({ state: 'cancelled' });
     expect((await act(bob, id, 'approve')).body).toMatchObject({ status: 409, code: 'request_not_pending' });
     expect((await act(asker, id, 'cancel')).body).toMatchObject({ status: 409, code: 'request_not_pending' });
@@ -107,11 +108,43 @@ describe('deciding', () => {
     const { id } = await ask(engineer(), orders);
     const stranger = someone(usher, ['billing-owners']);
     for (const verb of ['approve', 'deny', 'cancel'])
-      expect((await act(stranger, id, verb)).body).toMatchObject({ status: 403, code: 'policy_denied' });
+      expect((await act(stranger, id, verb)).body).toMatchObject({ status: 404, code: 'request_not_found' });
     await act(bob, id, 'approve');
     for (const verb of ['approve', 'deny', 'cancel'])
-      expect((await act(stranger, id, verb)).body).toMatchObject({ status: 403, code: 'policy_denied' });
+      expect((await act(stranger, id, verb)).body).toMatchObject({ status: 404, code: 'request_not_found' });
     expect((await stranger.get(`/v1/requests/${id}`)).body).toMatchObject({ code: 'request_not_found' });
+  });
+
+  test('an id that was guessed is answered as one of nothing, and the attempt is on record', async () => {
+    const { id, grantId } = await open(usher, engineer(), orders);
+    const nothing = '0190163d-8694-739b-aea5-966c26f8ad91';
+    const stranger = engineer();
+    const calls: [path: (id: string) => string, one: string, body?: object][] = [
+      ...['approve', 'deny', 'cancel'].map((verb): [(one: string) => string, string] => [
+        (one) => `/v1/requests/${one}/${verb}`,
+        id,
+      ]),
+      [(one) => `/v1/grants/${one}/revoke`, grantId],
+      [(one) => `/v1/grants/${one}/shorten`, grantId, { endsAt: new Date(usher.clock.now().getTime() + 60_000) }],
+      [(one) => `/v1/grants/${one}/extend`, grantId, { durationMinutes: 5, reason: 'more' }],
+      [(one) => `/v1/grants/${one}/tokens`, grantId, {}],
+      [(one) => `/v1/grants/${one}/passwords`, grantId, {}],
+      [(one) => `/v1/grants/${one}/diagnose`, grantId, {}],
+    ];
+    for (const [path, one, body] of calls) {
+      const [there, nowhere] = [await stranger.post(path(one), body), await stranger.post(path(nothing), body)];
+      expect({ ...(there.body as object), correlationId: 0 }).toEqual({
+        ...(nowhere.body as object),
+        correlationId: 0,
+      });
+      expect(there.status).toBe(404);
+      const { correlationId } = there.body as { correlationId: string };
+      const { rows } = await usher.database.owner.query(
+        `SELECT action, outcome FROM audit_event WHERE correlation_id = $1 AND (grant_id = $2 OR request_id = $2)`,
+        [correlationId, one],
+      );
+      expect([path(one), rows]).toEqual([path(one), [{ action: 'access.refused', outcome: 'refused' }]]);
+    }
   });
 
   test('ten agree at the same moment: one grant', async () => {
@@ -206,15 +239,10 @@ test('access that was scheduled opens when its time comes, and not for others', 
   });
 });
 
-test('what is in use is not taken away', async () => {
+test('a profile that is in use is not withdrawn', async () => {
   const path = `/v1/targets/${orders.targetId}`;
   const profile = `${path}/profiles/${orders.profiles['reporting-read']}`;
   const { id } = await ask(engineer(), orders);
-  expect((await dave.delete(path)).body).toMatchObject({
-    status: 409,
-    code: 'target_in_use',
-    advice: expect.any(String),
-  });
   expect((await dave.delete(profile)).body).toMatchObject({ status: 409, code: 'profile_in_use' });
   expect((await bob.post(`/v1/requests/${id}/deny`)).body).toMatchObject({ state: 'denied' }); // also without a body
   const { rows } = await usher.database.owner.query<{ id: string }>(
@@ -233,7 +261,7 @@ test('what is in use is not taken away', async () => {
 test('an answer that never comes: the request expires, and not a moment before', async () => {
   const { id } = await ask(engineer(), orders);
   const { id: answered } = await open(usher, engineer(), orders, { durationMinutes: 480 });
-  const requests = usher.app.get(RequestsService, { strict: false });
+  const requests = usher.app.get(Lapses, { strict: false });
   const job = systemActor('expire-requests', randomUUID());
   await requests.expire(job, id);
   expect(await stateOf(id)).toBe('pending');
@@ -248,4 +276,5 @@ test('an answer that never comes: the request expires, and not a moment before',
   await requests.expire(job, answered);
   expect([await stateOf(id), await stateOf(answered), await grantsOf(id)]).toEqual(['expired', 'approved', 0]);
   expect((await auditLines(usher, job.correlationId)).map(({ action }) => action)).toEqual(['request.expire']);
+  expect((await dave.get(`/v1/requests/${id}`)).body).toMatchObject({ closeReason: 'nobody answered in time' });
 });

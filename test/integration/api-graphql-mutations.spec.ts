@@ -52,7 +52,10 @@ describe('a mutation answers what REST then tells', () => {
       input: ['CreateProfile!', usher.standIn.targets.orders.registration.profiles[1]],
     });
     expect((await dave.get<unknown[]>(`/v1/targets/${orders.targetId}/profiles`)).body).toContainEqual(again);
-    expect(await schema.ask(dave, `deleteTarget(id: "${target.id}")`, 'Target')).toEqual(changed);
+    const deleted = await schema.ask(dave, `deleteTarget(id: "${target.id}")`, 'Target');
+    const last = { removingAt: expect.any(String), updatedAt: expect.any(String) };
+    expect(deleted).toEqual({ ...(changed as object), ...last });
+    expect((await dave.get(`/v1/targets/${target.id}`)).status).toBe(404);
   });
 
   test('requests and grants', async () => {
@@ -67,6 +70,21 @@ describe('a mutation answers what REST then tells', () => {
       'AccessRequest',
     )) as { grantId: string };
     expect((await bob.get(`/v1/requests/${created.id}`)).body).toEqual(approved);
+    const endsAt = new Date(usher.clock.now().getTime() + 600_000).toISOString();
+    const input = { input: ['ShortenGrant!', { endsAt }] as [string, unknown] };
+    const shortened = await schema.ask(bob, `shortenGrant(id: "${approved.grantId}", input: $input)`, 'Grant', input);
+    expect(shortened).toMatchObject({ endsAt });
+    expect((await bob.get(`/v1/grants/${approved.grantId}`)).body).toEqual(shortened);
+    const extension = (await schema.ask(
+      asker,
+      `extendGrant(id: "${approved.grantId}", input: $input)`,
+      'AccessRequest',
+      {
+        input: ['ExtendGrant!', { durationMinutes: 5, reason: 'not done yet' }],
+      },
+    )) as { id: string };
+    expect(extension).toMatchObject({ kind: 'extend', extendsId: approved.grantId });
+    expect((await asker.get(`/v1/requests/${extension.id}`)).body).toEqual(extension);
     const revoked = await schema.ask(bob, `revokeGrant(id: "${approved.grantId}")`, 'Grant');
     expect((await bob.get(`/v1/grants/${approved.grantId}`)).body).toEqual(revoked);
     const denied = (await schema.ask(bob, `denyRequest(id: "${await request()}")`, 'AccessRequest')) as { id: string };
@@ -75,6 +93,18 @@ describe('a mutation answers what REST then tells', () => {
       id: string;
     };
     expect((await asker.get(`/v1/requests/${cancelled.id}`)).body).toEqual(cancelled);
+  });
+
+  test('people', async () => {
+    const { personId } = await ask(someone(usher, ['engineers']), orders);
+    const person = await schema.ask(dave, `person(id: "${personId}")`, 'Person');
+    expect((await dave.get(`/v1/people/${personId}`)).body).toEqual(person);
+    const page = await schema.ask(dave, 'people(limit: 3)', 'PersonPage');
+    expect((await dave.get('/v1/people?limit=3')).body).toEqual(page);
+    const removed = await schema.ask(dave, `removePerson(id: "${personId}")`, 'Person');
+    expect(removed).toEqual({ ...(person as object), removedAt: expect.any(String) });
+    expect((await dave.get(`/v1/people/${personId}`)).body).toEqual(removed);
+    expect(await schema.ask(dave, `restorePerson(id: "${personId}")`, 'Person')).toEqual(person);
   });
 
   test('a token: the same but for the secret and the time', async () => {

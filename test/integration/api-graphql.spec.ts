@@ -71,6 +71,14 @@ describe('a query has what its REST twin has, field by field', () => {
     ['connections', () => '/v1/connections?open=true', () => 'connections(open: true)', 'ConnectionPage'],
     ['trust bundles', () => '/v1/trust/bundles', () => 'trustBundles', 'TrustBundle'],
     ['trust bundle', () => '/v1/trust/bundles/eu-west-1', () => 'trustBundle(region: "eu-west-1")', 'TrustBundle'],
+    ['trust partitions', () => '/v1/trust/partitions', () => 'trustPartitions', 'TrustPartition'],
+    [
+      'trust partition',
+      () => '/v1/trust/partitions/aws-cn',
+      () => 'trustPartition(partition: "aws-cn")',
+      'TrustPartition',
+    ],
+    ['authorities', () => '/v1/trust/authorities', () => 'trustAuthorities', 'TrustAuthority'],
   ])('%s', async (_, path, call, type) => {
     const rest = await dave.get(path());
     expect(rest.status).toBe(200);
@@ -111,7 +119,7 @@ describe('a refusal says the same', () => {
     ],
     [
       'policy_denied',
-      () => holder,
+      () => dave,
       'AccessRequest',
       () => [`/v1/requests/${own}/deny`, {}],
       () => `denyRequest(id: "${own}")`,

@@ -1,3 +1,4 @@
+import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { assertEveryRouteNamesItsAction } from '../../src/policy/coverage.js';
 import { ask, askFor, known, newName, open, register, someone, type Registered } from '../support/people.ts';
@@ -23,7 +24,13 @@ beforeAll(async () => {
   routes = Object.entries(document.paths).flatMap(([path, item]) =>
     // what {id} is the id of
     Object.keys(item).map(
-      (method) => `${method.toUpperCase()} ${path.replace(/(request|grant)s\/{id}/, '$1s/{$1Id}')}`,
+      (method) =>
+        `${method.toUpperCase()} ${path
+          .replace(/(request|grant)s\/{id}/, '$1s/{$1Id}')
+          .replace('people/{id}', 'people/{personId}')
+          .replace('accounts/{id}', 'accounts/{accountId}')
+          .replace('discoveries/{id}', 'discoveries/{discoveryId}')
+          .replace('discovered-databases/{id}', 'discovered-databases/{databaseId}')}`,
     ),
   );
   const types =
@@ -56,24 +63,57 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'GET /v1/targets/{id}/profiles': { row: everybody },
   'PATCH /v1/targets/{id}/profiles/{profileId}': { row: admin(200), body: () => ({ approvalsNeeded: 2 }) },
   'DELETE /v1/targets/{id}/profiles/{profileId}': { row: admin(200) },
+  'POST /v1/accounts': { row: admin(201), body: newAccount },
+  'GET /v1/accounts': { row: [403, 403, 200, 200] },
+  'GET /v1/accounts/{accountId}': { row: [403, 403, 200, 200] },
+  'PATCH /v1/accounts/{accountId}': { row: admin(200), body: () => ({ regions: [] }) },
+  'POST /v1/accounts/{accountId}/check': { row: admin(200) },
+  'DELETE /v1/accounts/{accountId}': { row: admin(200) },
+  'GET /v1/targets/{id}/readiness': { row: [403, 403, 200, 200] },
+  'POST /v1/targets/{id}/iam-authentication': { row: admin(200) },
+  'POST /v1/discoveries': { row: admin(201), body: () => ({}) },
+  'GET /v1/discoveries/{discoveryId}': { row: admin(200) },
+  'GET /v1/discovered-databases': { row: admin(200) },
+  'GET /v1/discovered-databases/{databaseId}': { row: admin(200) },
+  'POST /v1/discovered-databases/{databaseId}/register': { row: admin(201), body: () => ({}) },
+  'POST /v1/discovered-databases/{databaseId}/apply': { row: admin(200) },
   'POST /v1/requests/preview': { row: everybody, body: () => askFor(target) },
   'POST /v1/requests': { row: [201, 201, 403, 403], body: () => askFor(target) },
   'GET /v1/requests': { row: everybody },
   'GET /v1/requests/{requestId}': { row: [404, 200, 200, 200] },
-  'POST /v1/requests/{requestId}/approve': { row: [403, 200, 403, 403], body: () => ({}) },
-  'POST /v1/requests/{requestId}/deny': { row: [403, 200, 403, 403], body: () => ({}) },
-  'POST /v1/requests/{requestId}/cancel': { row: [403, 403, 403, 403] },
+  'POST /v1/requests/{requestId}/approve': { row: [404, 200, 403, 403], body: () => ({}) },
+  'POST /v1/requests/{requestId}/deny': { row: [404, 200, 403, 403], body: () => ({}) },
+  'POST /v1/requests/{requestId}/cancel': { row: [404, 403, 403, 403] },
   'GET /v1/grants': { row: everybody },
   'GET /v1/grants/{grantId}': { row: [404, 200, 200, 200] },
-  'POST /v1/grants/{grantId}/revoke': { row: [403, 200, 403, 403] },
-  'POST /v1/grants/{grantId}/tokens': { row: [403, 403, 403, 403], body: () => ({}) },
+  'POST /v1/grants/{grantId}/revoke': { row: [404, 200, 403, 403] },
+  'POST /v1/grants/{grantId}/shorten': { row: [404, 200, 403, 403], body: soon },
+  'POST /v1/grants/{grantId}/extend': { row: [404, 403, 403, 403], body: longer },
+  'GET /v1/people': { row: [403, 403, 200, 200] },
+  'GET /v1/people/{personId}': { row: [403, 403, 200, 200] },
+  'DELETE /v1/people/{personId}': { row: admin(200) },
+  'POST /v1/people/{personId}/restore': { row: admin(200) },
+  'POST /v1/people/{personId}/lock': { row: admin(200), body: () => ({ reason: 'a laptop was stolen' }) },
+  'POST /v1/people/{personId}/unlock': { row: admin(200) },
+  'POST /v1/grants/{grantId}/tokens': { row: [404, 403, 403, 403], body: () => ({}) },
+  'POST /v1/grants/{grantId}/passwords': { row: [404, 403, 403, 403], body: () => ({}) },
+  'GET /v1/grants/{grantId}/recipes': { row: [404, 403, 403, 403] },
+  'POST /v1/grants/{grantId}/diagnose': { row: [404, 200, 403, 200], body: () => ({}) },
   'GET /v1/audit/events': { row: everybody },
   'GET /v1/connections': { row: everybody },
+  'GET /v1/drift': { row: everybody },
+  'POST /v1/targets/{id}/drift': { row: admin(200) },
   'GET /v1/trust/bundles': { row: everybody },
   'GET /v1/trust/bundles/{region}': { row: everybody },
+  'GET /v1/trust/partitions': { row: everybody },
+  'GET /v1/trust/partitions/{partition}': { row: everybody },
+  'GET /v1/trust/authorities': { row: everybody },
+  'GET /v1/trust/mirror': { row: everybody },
   'GET /metrics': { row: [403, 403, 200, 200] },
 };
 const anonymous = ['GET /health/live', 'GET /health/ready'];
+/** For everybody too; here there is nothing to hand out. See trust-mirror.spec.ts. */
+const file = 'GET /v1/trust/bundles/{name}.pem';
 
 /** GraphQL: the same permissions under the names of the operations, with what follows the name in the document. */
 const twins: Record<
@@ -113,6 +153,46 @@ const twins: Record<
     call: '(targetId: "{id}", id: "{profileId}") { id }',
     mutation: true,
   },
+  createAccount: {
+    of: 'POST /v1/accounts',
+    call: '(input: $input) { id }',
+    mutation: true,
+    body: newAccount,
+    type: 'CreateAccount!',
+  },
+  accounts: { of: 'GET /v1/accounts', call: '{ id }' },
+  account: { of: 'GET /v1/accounts/{accountId}', call: '(id: "{accountId}") { id }' },
+  updateAccount: {
+    of: 'PATCH /v1/accounts/{accountId}',
+    call: '(id: "{accountId}", input: { regions: [] }) { id }',
+    mutation: true,
+  },
+  checkAccount: {
+    of: 'POST /v1/accounts/{accountId}/check',
+    call: '(id: "{accountId}") { accountId }',
+    mutation: true,
+  },
+  deleteAccount: { of: 'DELETE /v1/accounts/{accountId}', call: '(id: "{accountId}") { id }', mutation: true },
+  targetReadiness: { of: 'GET /v1/targets/{id}/readiness', call: '(targetId: "{id}") { verdict }' },
+  enableIamAuthentication: {
+    of: 'POST /v1/targets/{id}/iam-authentication',
+    call: '(targetId: "{id}") { changed }',
+    mutation: true,
+  },
+  startDiscovery: { of: 'POST /v1/discoveries', call: '(input: {}) { id }', mutation: true },
+  discovery: { of: 'GET /v1/discoveries/{discoveryId}', call: '(id: "{discoveryId}") { id }' },
+  discoveredDatabases: { of: 'GET /v1/discovered-databases', call: '{ items { id } }' },
+  discoveredDatabase: { of: 'GET /v1/discovered-databases/{databaseId}', call: '(id: "{databaseId}") { id }' },
+  registerDatabase: {
+    of: 'POST /v1/discovered-databases/{databaseId}/register',
+    call: '(id: "{databaseId}", input: {}) { id }',
+    mutation: true,
+  },
+  applyDiscovered: {
+    of: 'POST /v1/discovered-databases/{databaseId}/apply',
+    call: '(id: "{databaseId}") { id }',
+    mutation: true,
+  },
   previewRequest: {
     of: 'POST /v1/requests/preview',
     call: '(input: $input) { decision { allowed } }',
@@ -133,16 +213,77 @@ const twins: Record<
   cancelRequest: { of: 'POST /v1/requests/{requestId}/cancel', call: '(id: "{requestId}") { id }', mutation: true },
   grants: { of: 'GET /v1/grants', call: '{ items { id } }' },
   grant: { of: 'GET /v1/grants/{grantId}', call: '(id: "{grantId}") { id }' },
+  shortenGrant: {
+    of: 'POST /v1/grants/{grantId}/shorten',
+    call: '(id: "{grantId}", input: $input) { id }',
+    mutation: true,
+    body: soon,
+    type: 'ShortenGrant!',
+  },
+  extendGrant: {
+    of: 'POST /v1/grants/{grantId}/extend',
+    call: '(id: "{grantId}", input: $input) { id }',
+    mutation: true,
+    body: longer,
+    type: 'ExtendGrant!',
+  },
+  people: { of: 'GET /v1/people', call: '{ items { id } }' },
+  person: { of: 'GET /v1/people/{personId}', call: '(id: "{personId}") { id }' },
+  removePerson: { of: 'DELETE /v1/people/{personId}', call: '(id: "{personId}") { id }', mutation: true },
+  lockPerson: {
+    of: 'POST /v1/people/{personId}/lock',
+    call: '(id: "{personId}", input: $input) { id }',
+    mutation: true,
+    body: () => ({ reason: 'a laptop was stolen' }),
+    type: 'LockPerson!',
+  },
+  unlockPerson: { of: 'POST /v1/people/{personId}/unlock', call: '(id: "{personId}") { id }', mutation: true },
+  restorePerson: { of: 'POST /v1/people/{personId}/restore', call: '(id: "{personId}") { id }', mutation: true },
   revokeGrant: { of: 'POST /v1/grants/{grantId}/revoke', call: '(id: "{grantId}") { id }', mutation: true },
+  diagnoseGrant: {
+    of: 'POST /v1/grants/{grantId}/diagnose',
+    call: '(grantId: "{grantId}") { grantId }',
+    mutation: true,
+  },
+  selfSigning: { of: 'GET /v1/grants/{grantId}/recipes', call: '(grantId: "{grantId}") { host }' },
   mintToken: { of: 'POST /v1/grants/{grantId}/tokens', call: '(grantId: "{grantId}") { tokenLength }', mutation: true },
+  issuePassword: {
+    of: 'POST /v1/grants/{grantId}/passwords',
+    call: '(grantId: "{grantId}") { user }',
+    mutation: true,
+  },
   auditEvents: { of: 'GET /v1/audit/events', call: '{ items { id } }' },
   connections: { of: 'GET /v1/connections', call: '{ items { id } }' },
+  driftFindings: { of: 'GET /v1/drift', call: '{ items { id } }' },
+  lookForDrift: { of: 'POST /v1/targets/{id}/drift', call: '(targetId: "{id}") { targetId }', mutation: true },
   trustBundles: { of: 'GET /v1/trust/bundles', call: '{ region }' },
   trustBundle: { of: 'GET /v1/trust/bundles/{region}', call: '(region: "{region}") { region }' },
+  trustPartitions: { of: 'GET /v1/trust/partitions', call: '{ partition }' },
+  trustPartition: {
+    of: 'GET /v1/trust/partitions/{partition}',
+    call: '(partition: "{partition}") { partition }',
+  },
+  trustMirror: { of: 'GET /v1/trust/mirror', call: '{ name }' },
+  trustAuthorities: { of: 'GET /v1/trust/authorities', call: '{ identifier }' },
 };
 
 function spareProfile(): object {
   return usher.standIn.targets.billing.registration.profiles[0] ?? {};
+}
+
+/** Some minutes ahead, and earlier than the end of any grant here. */
+function soon(): object {
+  return { endsAt: new Date(usher.clock.now().getTime() + 10 * 60_000).toISOString() };
+}
+
+function longer(): object {
+  return { durationMinutes: 10, reason: 'not done yet' };
+}
+
+/** With Usher's own credentials: what is to be entered is not there, so that a check comes to its end at once. */
+function newAccount(): object {
+  const accountId = String(Math.floor(Math.random() * 1e12)).padStart(12, '0');
+  return { accountId, name: newName('a'), partition: 'aws', regions: ['eu-west-1'] };
 }
 
 function newTarget(): Record<string, unknown> {
@@ -150,13 +291,54 @@ function newTarget(): Record<string, unknown> {
   return { ...usher.standIn.targets.orders.registration.target, name, resourceId: `cluster-${name.toUpperCase()}` };
 }
 
+/** As a look at the account would have left it; registered already where `of` is about what is. */
+async function discovered(of: string): Promise<string> {
+  const registration = newTarget();
+  const { name, resourceId } = registration as { name: string; resourceId: string };
+  const { accountId } = usher.standIn.aws;
+  if (of.endsWith('/apply')) await (callers['dave'] as Client).post('/v1/targets', registration);
+  const where = { partition: 'aws', accountId, region: 'eu-west-1', resourceId };
+  const host = `${name}.cluster-c0ffee.eu-west-1.rds.amazonaws.com`;
+  const facts = {
+    ...where,
+    ...{ kind: 'aurora-cluster', identifier: name, arn: `arn:aws:rds:eu-west-1:${accountId}:cluster:${name}` },
+    ...{ engine: 'aurora-postgresql', engineVersion: '17.4', engineMode: 'provisioned', status: 'available' },
+    ...{ iamAuthentication: true, masterUser: 'postgres', databaseName: 'orders' },
+    ...{ caIdentifier: 'rds-ca-rsa2048-g1', certificateValidTill: null, members: [] },
+    endpoints: [{ kind: 'writer', connectHost: host, tokenHost: host, port: 5432 }],
+    tags: { environment: 'dev', team: 'orders-owners' },
+  };
+  const now = usher.clock.now();
+  const row = { ...where, kind: facts.kind, identifier: name, facts, fingerprint: name, foundAt: now, changedAt: now };
+  return (await usher.db.client.discoveredDatabase.create({ data: { id: v7(), ...row } })).id;
+}
+
+const place = { region: 'eu-west-1', partition: 'aws' };
+
 /** What the path names: something of its own for a call that changes it, for others still need what is shared. */
 async function fresh(of: string): Promise<Record<string, string>> {
-  const shared = { id: target.targetId, profileId: target.profiles['reporting-read'] ?? '', region: 'eu-west-1' };
+  const shared = { id: target.targetId, profileId: target.profiles['reporting-read'] ?? '', ...place };
   if (of.includes('/requests/{requestId}'))
     return { ...shared, requestId: (await ask(someone(usher, ['engineers']), target)).id };
   if (of.includes('/grants/{grantId}'))
     return { ...shared, grantId: (await open(usher, someone(usher, ['engineers']), target)).grantId };
+  if (of.includes('/people/{personId}')) {
+    const { body } = await someone(usher, ['engineers']).post<{ personId: string }>('/v1/requests', askFor(target));
+    return { ...shared, personId: body.personId };
+  }
+  if (of.includes('/accounts/{accountId}')) {
+    const { body } = await (callers['dave'] as Client).post<{ id: string }>('/v1/accounts', newAccount());
+    return { ...shared, accountId: body.id };
+  }
+  if (of.includes('/discoveries')) {
+    const dave = callers['dave'] as Client;
+    await dave.post('/v1/accounts', newAccount());
+    if (of.startsWith('POST')) return shared;
+    return { ...shared, discoveryId: (await dave.post<{ id: string }>('/v1/discoveries', {})).body.id };
+  }
+  if (of.includes('/discovered-databases/')) return { ...shared, databaseId: await discovered(of) };
+  // where it is on already: nothing is to be changed in AWS
+  if (of.includes('/iam-authentication')) return shared;
   if (!/^(DELETE|PATCH|POST).*\/v1\/targets\/{id}/.test(of)) return shared;
   const dave = callers['dave'] as Client;
   if (!of.includes('/profiles'))
@@ -181,14 +363,23 @@ const codes: Partial<Record<Caller, string>> = {
 };
 
 test('every route and every operation has a row, and every handler an action', () => {
-  expect([...Object.keys(rest), ...anonymous].sort()).toEqual([...routes].sort());
+  expect([...Object.keys(rest), ...anonymous, file].sort()).toEqual([...routes].sort());
   expect(Object.keys(twins).sort()).toEqual([...operations].sort());
   const open_ = assertEveryRouteNamesItsAction(usher.app).filter((handler) => handler.public !== undefined);
-  expect(open_.map(({ handler }) => handler)).toEqual(['HealthController.live', 'HealthController.ready']);
+  expect(open_.map(({ handler }) => handler)).toEqual([
+    'HealthController.live',
+    'HealthController.ready',
+    'TrustMirrorController.pem',
+  ]);
 });
 
 test.each([...anonymous, 'GET /docs', 'GET /openapi.json'])('%s is for everybody', async (route) => {
   expect((await usher.withToken(undefined).get(route.slice(4))).status).toBe(200);
+});
+
+test(`${file} is for everybody`, async () => {
+  const { body } = await usher.withToken(undefined).get('/v1/trust/bundles/eu-west-1.pem');
+  expect(body).toMatchObject({ status: 404, code: 'bundle_not_mirrored' });
 });
 
 describe.each(Object.entries(rest))('%s', (route, { row, body }) => {

@@ -2,9 +2,12 @@ import { inspect } from 'node:util';
 import { vi } from 'vitest';
 import { startAws } from '../../local/aws/server.ts';
 import type { AwsStandIn } from '../../local/aws/server.ts';
+import type { RegisteredAccount } from '../../src/aws/account-register.ts';
+import { AwsAccounts } from '../../src/aws/accounts.ts';
 import type { AwsConfig } from '../../src/aws/config.ts';
 import { connectPolicy, dbUserArn } from '../../src/aws/connect-policy.ts';
 import type { PolicyDocument } from '../../src/aws/connect-policy.ts';
+import { SystemClock } from '../../src/platform/clock.ts';
 import { DomainError } from '../../src/platform/errors.ts';
 
 export const partition = 'aws';
@@ -15,6 +18,8 @@ const host = 'orders.cluster-abc.eu-west-1.rds.amazonaws.com';
 export interface BrokerAccount {
   readonly aws: AwsStandIn;
   readonly config: AwsConfig;
+  /** Where nothing is registered: Usher's own account alone. */
+  readonly accounts: AwsAccounts;
   /** What must never be printed. */
   readonly secrets: string[];
   policyFor: (...users: string[]) => PolicyDocument;
@@ -60,6 +65,7 @@ export const startBrokerAccount = async (): Promise<BrokerAccount> => {
   return {
     aws,
     config,
+    accounts: accountsOf(config),
     secrets: [key.secretAccessKey],
     policyFor: (...users) =>
       connectPolicy(users.map((user) => dbUserArn({ partition, region, accountId, resourceId, user }))),
@@ -69,6 +75,10 @@ export const startBrokerAccount = async (): Promise<BrokerAccount> => {
     },
   };
 };
+
+/** The ways into these accounts, and into the one that the keys belong to. */
+export const accountsOf = (config: AwsConfig, registered: readonly RegisteredAccount[] = []): AwsAccounts =>
+  new AwsAccounts(config, { all: () => Promise.resolve(registered) }, new SystemClock());
 
 /** The refusal, after looking that neither it nor its cause prints a secret. */
 export const refusalOf = async (attempt: Promise<unknown>, secrets: readonly string[]): Promise<DomainError> => {

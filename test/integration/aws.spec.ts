@@ -8,7 +8,17 @@ import { IamService } from '../../src/aws/iam.service.ts';
 import { SecretsService } from '../../src/aws/secrets.service.ts';
 import { SignerService } from '../../src/aws/signer.service.ts';
 import { StsService } from '../../src/aws/sts.service.ts';
-import { login, partition, refusalOf as refusalWithout, resourceId, startBrokerAccount } from './aws-account.ts';
+import { readSettings } from '../../src/platform/config.ts';
+import { PlatformModule } from '../../src/platform/platform.module.ts';
+import { freshDatabase } from '../support/state.ts';
+import {
+  accountsOf,
+  login,
+  partition,
+  refusalOf as refusalWithout,
+  resourceId,
+  startBrokerAccount,
+} from './aws-account.ts';
 import type { BrokerAccount } from './aws-account.ts';
 
 let account: BrokerAccount;
@@ -20,6 +30,8 @@ let region: string;
 let secrets: string[];
 let sts: StsService;
 let iam: IamService;
+
+const stsWith = (other: AwsConfig) => new StsService(other, accountsOf(other));
 
 const refusalOf = (attempt: Promise<unknown>) => refusalWithout(attempt, secrets);
 const session = (user: string) => ({
@@ -36,8 +48,8 @@ beforeAll(async () => {
   account = await startBrokerAccount();
   ({ aws, config, secrets, policyFor } = account);
   ({ region, accountId } = aws);
-  sts = new StsService(config);
-  iam = new IamService(config);
+  sts = new StsService(config, account.accounts);
+  iam = new IamService(account.accounts);
 });
 afterEach(() => {
   aws.faults.clear();
@@ -111,7 +123,11 @@ describe('session mode', () => {
   });
 
   test('who the broker is', async () => {
-    expect(await sts.callerIdentity(region)).toEqual({ arn: `arn:aws:iam::${accountId}:user/usher`, accountId });
+    expect(await sts.callerIdentity(region)).toEqual({
+      arn: `arn:aws:iam::${accountId}:user/usher`,
+      partition,
+      accountId,
+    });
   });
 });
 
@@ -122,14 +138,15 @@ describe('a bad day of AWS', () => {
     const user = aws.iam.createUser('retried', { path: '/people/' });
     aws.faults.throttle(1, { service: 'iam', action: 'PutUserPolicy' });
     aws.faults.fail(1, { service: 'iam', action: 'PutUserPolicy' }, 'after');
-    await iam.putScopedPolicy({ principalArn: user.arn, policyName: 'usher-grant-1', document: policyFor('alice') });
+    const { Statement } = policyFor('alice');
+    await iam.settle({ principalArn: user.arn, desired: Statement[0].Resource });
     aws.faults.fail(1, { service: 'iam', action: 'DeleteUserPolicy' }, 'after');
-    await iam.deleteScopedPolicy({ principalArn: user.arn, policyName: 'usher-grant-1' });
+    await iam.settle({ principalArn: user.arn, desired: [] });
     expect(user.inline.size).toBe(0);
   });
 
   test('throttling without end is unavailable, with a time to wait', async () => {
-    const impatient = new StsService({ ...config, maxAttempts: 2 });
+    const impatient = stsWith({ ...config, maxAttempts: 2 });
     aws.faults.throttle(10, { service: 'sts' });
     const refusal = await refusalOf(impatient.assumeConnectRole(session('alice')));
     expect(refusal).toMatchObject({ code: 'aws_unavailable', retryAfterSeconds: 5 });
@@ -137,11 +154,11 @@ describe('a bad day of AWS', () => {
   });
 
   test('an endpoint that answers late or not at all is unavailable', async () => {
-    const impatient = new StsService({ ...config, maxAttempts: 1, timeoutMs: 100 });
+    const impatient = stsWith({ ...config, maxAttempts: 1, timeoutMs: 100 });
     aws.faults.delay(1_000);
     expect(await refusalOf(impatient.callerIdentity(region))).toMatchObject({ code: 'aws_unavailable' });
     impatient.onApplicationShutdown();
-    const nowhere = new StsService({ ...config, maxAttempts: 1, endpointUrl: 'http://127.0.0.1:9' });
+    const nowhere = stsWith({ ...config, maxAttempts: 1, endpointUrl: 'http://127.0.0.1:9' });
     expect((await refusalOf(nowhere.callerIdentity(region))).advice).toMatch(/reaches the AWS endpoint/);
   });
 
@@ -153,7 +170,7 @@ describe('a bad day of AWS', () => {
     secrets.push('wrong-secret-0123456789');
     try {
       vi.stubEnv(name, wrong);
-      const other = new StsService({ ...config });
+      const other = stsWith({ ...config });
       expect(await refusalOf(other.assumeConnectRole(session('alice')))).toMatchObject({ code: 'aws_denied' });
       other.onApplicationShutdown();
     } finally {
@@ -163,7 +180,7 @@ describe('a bad day of AWS', () => {
 });
 
 test('secrets from Secrets Manager, plain and as JSON', async () => {
-  const service = new SecretsService(config);
+  const service = new SecretsService(config, account.accounts);
   const plain = aws.secrets.put('plain', 'p{"w');
   const json = aws.secrets.put('json', JSON.stringify({ username: 'usher', password: 'from-json' }));
   const empty = aws.secrets.put('empty', JSON.stringify({ username: 'usher' }));
@@ -176,10 +193,16 @@ test('secrets from Secrets Manager, plain and as JSON', async () => {
 });
 
 test('the module gives every service the one configuration', async () => {
+  const database = await freshDatabase();
+  const settings = readSettings({ OIDC_ISSUER: 'https://issuer.invalid', USHER_LOG_LEVEL: 'silent' });
   const wired = await Test.createTestingModule({
-    imports: [AwsModule.configure({ useFactory: () => config })],
+    imports: [
+      PlatformModule.register({ settings, databaseUrl: database.url }),
+      AwsModule.configure({ useFactory: () => config }),
+    ],
   }).compile();
   expect((await wired.get(StsService).callerIdentity(region)).accountId).toBe(accountId);
   for (const service of [IamService, SignerService, SecretsService]) expect(wired.get(service)).toBeInstanceOf(service);
   await wired.close();
+  await database.drop();
 });

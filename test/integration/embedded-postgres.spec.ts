@@ -28,7 +28,7 @@ async function until(condition: () => boolean | Promise<boolean>, what: string):
 const module = new URL('../../src/platform/embedded-postgres.ts', import.meta.url).href;
 const script = (body: string): string => `
   const { binariesOf, startPostgres, spawnKept } = await import(${JSON.stringify(module)});
-  const options = (dataDir) => ({ binaries: binariesOf('embedded-postgres'), dataDir, superuser: 'boss', superuserPassword: 'x', settings: { fsync: 'off' } });
+  const options = (dataDir) => ({ binaries: binariesOf(), dataDir, superuser: 'boss', superuserPassword: 'x', settings: { fsync: 'off' } });
   ${body}
   setInterval(() => undefined, 1000);`;
 const alive = (pid: number): boolean => {

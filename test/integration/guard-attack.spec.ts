@@ -1,206 +1,235 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createAuthority } from '../../local/rds/authority.ts';
-import { scramVerifier, startGuardTarget, type GuardTarget } from './guard-target.ts';
+import { PostgresService } from '../../src/postgres/postgres.service.ts';
+import { majors } from '../support/majors.ts';
+import { until } from '../support/until.ts';
+import { attacks, mayCall } from './guard-attacks.ts';
+import { open, setPassword, startTheft, type Theft } from './guard-theft.ts';
 
-const verifier = scramVerifier('Correct-horse-battery-7');
-const open = (
-  login: string,
-  more: { profile?: string; grant?: string; ends?: string; method?: string; verifier?: string | null } = {},
-): string => {
-  const proof = more.verifier === undefined || more.verifier === null ? 'NULL' : `'${more.verifier}'`;
-  return `SELECT usher.open('${login.replaceAll("'", "''")}', '${more.profile ?? 'read'}', '${more.grant ?? 'grant-attack-1'}',
-    ${more.ends ?? `clock_timestamp() + interval '10 min'`}, '${more.method ?? 'iam'}', ${proof})`;
+/** The guard's own reason for a refusal, else the SQLSTATE. */
+const refusalOf = async (attempt: Promise<unknown>): Promise<string> => {
+  try {
+    await attempt;
+    return 'it went through';
+  } catch (error) {
+    const { code, schema, constraint } = error as pg.DatabaseError;
+    return (schema === 'usher' ? constraint : code) ?? String(error);
+  }
 };
 
-/** What somebody who stole the broker's login would try; each must be refused, and nothing may have changed. */
-const attacks: [string, string | string[], RegExp][] = [
-  // becoming somebody else
-  ['give itself rds_iam', 'GRANT rds_iam TO usher_broker', /permission denied|must have admin option/],
-  [
-    'give itself a group',
-    'GRANT app_read TO usher_broker',
-    /permission denied|must have admin option|must have CREATEROLE/,
-  ],
-  ['become the owner', 'SET ROLE usher_owner', /permission denied/],
-  ['become the master', 'SET ROLE dba', /permission denied/],
-  ['create a role', 'CREATE ROLE intruder LOGIN', /permission denied/],
-  ['take an attribute', 'ALTER ROLE usher_broker CREATEROLE', /permission denied|must (be superuser|have)/],
-  ['set the password of another', `ALTER ROLE victim PASSWORD '${verifier}'`, /permission denied|must have CREATEROLE/],
-  ['cross the bridge', 'SELECT usher.enter()', /permission denied/],
-  // the inside of the guard
-  ['call an inner function', `SELECT usher._sync('victim'::regrole::oid)`, /permission denied/],
-  ['kill by the inner function', `SELECT usher._kill('dba'::regrole::oid)`, /permission denied/],
-  ['borrow a login', `SELECT usher._borrow('victim', true)`, /permission denied/],
-  ['allow itself a profile', `SELECT usher.allow('rich', '{rds_superuser}', 60)`, /permission denied/],
-  ['retire somebody', `SELECT usher.retire('victim')`, /permission denied/],
-  ['borrow a login by lend', `SELECT usher.lend('victim')`, /permission denied/],
-  ['uninstall', 'SELECT usher.uninstall()', /permission denied/],
-  ['choose its own way in', `SELECT usher.broker_auth('iam')`, /permission denied/],
-  ['write the allow-list', `UPDATE usher.profile SET groups = '{rds_superuser}'`, /permission denied/],
-  ['lift the pause', `UPDATE usher.setting SET value = 'off'`, /permission denied/],
-  ['write a lease', `UPDATE usher.lease SET ends_at = 'infinity'`, /permission denied/],
-  ['read the leases', 'SELECT * FROM usher.lease', /permission denied/],
-  ['hold the lock', ['BEGIN', 'LOCK TABLE usher.mutex IN ACCESS SHARE MODE'], /permission denied/],
-  [
-    'replace a function',
-    `CREATE OR REPLACE FUNCTION usher.version() RETURNS text LANGUAGE sql AS 'SELECT 1::text'`,
-    /permission denied|must be owner/,
-  ],
-  ['plant a function', `CREATE FUNCTION usher.x() RETURNS int LANGUAGE sql AS 'SELECT 1'`, /permission denied/],
-  ['stop the sweep', 'DROP PROCEDURE usher.sweep()', /must be owner/],
-  ['read the data', 'SELECT * FROM orders', /permission denied/],
-  [
-    'end the session of the master',
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dba'`,
-    /permission denied|must be/,
-  ],
-  // whom it may open
-  ['a foreign role', open('dba'), /not managed by usher/],
-  ['a group as a login', open('app_write'), /not managed by usher/],
-  ['itself', open('usher_broker'), /unacceptable login name/],
-  ['a reserved name', open('pg_monitor'), /unacceptable login name/],
-  ["AWS's own", open('rdsadmin'), /unacceptable login name/],
-  ['an injected name', open(`x"; GRANT rds_superuser TO x; --`), /unacceptable login name/],
-  ['capitals that look alike', open('Victim'), /unacceptable login name/],
-  ['a letter of another alphabet', open('v\u0456ctim'), /unacceptable login name/],
-  ['a name with a line feed', open('victim\n'), /unacceptable login name/],
-  ['a name PostgreSQL would cut', open('a'.repeat(64)), /unacceptable login name/],
-  ['an empty name', open(''), /unacceptable login name/],
-  // with what
-  ['an unlisted profile', open('mallory', { profile: 'rich' }), /not on the allow-list/],
-  ['a group as profile', open('mallory', { profile: 'app_rich' }), /not on the allow-list/],
-  [
-    'a method not allowed',
-    open('mallory', { profile: 'token-only', method: 'password', verifier }),
-    /method is not allowed/,
-  ],
-  ['a clear password', open('mallory', { method: 'password', verifier: 'hunter2' }), /not a SCRAM-SHA-256 verifier/],
-  [
-    'an md5 password',
-    open('mallory', { method: 'password', verifier: `md5${'0'.repeat(32)}` }),
-    /not a SCRAM-SHA-256 verifier/,
-  ],
-  [
-    'a verifier of one round',
-    open('mallory', { method: 'password', verifier: verifier.replace('4096', '1000') }),
-    /not a SCRAM/,
-  ],
-  ['a password beside a token', open('mallory', { verifier }), /only with it/],
-  // for how long
-  [
-    'longer than the profile',
-    open('mallory', { ends: `clock_timestamp() + interval '62 min'` }),
-    /maximum of the profile/,
-  ],
-  ['for ever', open('mallory', { ends: `'infinity'` }), /maximum of the profile/],
-  ['with no end', open('mallory', { ends: 'NULL' }), /maximum of the profile/],
-  ['in the past', open('mallory', { ends: `clock_timestamp() - interval '1 s'` }), /maximum of the profile/],
-  [
-    'prolong beyond the first opening',
-    open('victim', { grant: 'grant-victim-1', ends: `clock_timestamp() + interval '59 min'` }),
-    /maximum of the profile/,
-  ],
-  ['take over a lease', open('mallory', { grant: 'grant-victim-1' }), /belongs to another lease/],
-  ['raise a closed lease', open('former', { grant: 'grant-former-1' }), /used and is closed/],
-  ['close under another name', `SELECT usher.close('former', 'grant-victim-1')`, /no such lease/],
-  ['the other method beside a live lease', open('victim', { method: 'password', verifier }), /other method/],
-  // by the session
-  ['an old snapshot', ['BEGIN ISOLATION LEVEL REPEATABLE READ', 'SELECT 1', open('mallory')], /READ COMMITTED/],
-  ['terminate the master', `SELECT usher.terminate('dba')`, /not managed by usher/],
-];
-
-describe.each([15, 17] as const)('a stolen broker login on PostgreSQL %i', (major) => {
-  let target: GuardTarget;
-  let thief: pg.Client;
-
-  const state = async (): Promise<unknown> => {
-    const { rows } = await target.rdsadmin.query(
-      `SELECT (SELECT jsonb_agg(to_jsonb(a) ORDER BY a.rolname) FROM pg_authid a) AS roles,
-              (SELECT jsonb_agg(to_jsonb(m) - 'oid' ORDER BY m.roleid, m.member, m.grantor) FROM pg_auth_members m) AS members,
-              (SELECT jsonb_agg(to_jsonb(l) ORDER BY l.grant_id) FROM usher.lease l) AS leases,
-              (SELECT jsonb_agg(to_jsonb(p) ORDER BY p.name) FROM usher.profile p) AS profiles,
-              (SELECT jsonb_agg(to_jsonb(s) ORDER BY s.name) FROM usher.setting s) AS settings,
-              (SELECT jsonb_agg(p.oid::regprocedure::text ORDER BY p.oid) FROM pg_proc p WHERE p.pronamespace = 'usher'::regnamespace) AS routines`,
-    );
-    return rows;
-  };
+describe.each(majors)('a stolen broker login on PostgreSQL %i', (major) => {
+  const service = new PostgresService();
+  let theft: Theft;
 
   beforeAll(async () => {
-    target = await startGuardTarget(major, createAuthority(`authority ${major}`));
-    thief = await target.connect('usher_broker', await target.broker.password());
-    await thief.query(open('victim', { grant: 'grant-victim-1' }));
-    await thief.query(open('former', { grant: 'grant-former-1' }));
-    await thief.query(`SELECT usher.close('former', 'grant-former-1')`);
-    // as if it had been opened 30 minutes ago
-    await target.rdsadmin.query(
-      `UPDATE usher.lease SET opened_at = opened_at - interval '30 min' WHERE grant_id = 'grant-victim-1'`,
+    theft = await startTheft(major);
+  });
+  afterAll(async () => {
+    await service.onApplicationShutdown();
+    await theft?.target.stop();
+  });
+
+  describe.each(Object.entries(attacks))('cannot %s', (_group, list) => {
+    test.each(list)('%s', async (_what, sql, refusal) => {
+      const before = await theft.state();
+      // a session of its own: what it sets and makes is gone with it
+      const session = await theft.another();
+      const run = async (): Promise<void> => {
+        for (const statement of [sql].flat()) await session.query(statement);
+      };
+      expect(await refusalOf(run())).toBe(refusal);
+      await session.end();
+      expect(await theft.state()).toEqual(before);
+    });
+  });
+
+  test('it may call these routines and no other, and read no table', async () => {
+    const { rows } = await theft.thief.query<{ name: string }>(
+      `SELECT DISTINCT p.proname::text AS name FROM pg_proc p
+        WHERE p.pronamespace = 'usher'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY 1`,
     );
-  });
-  afterAll(() => target.stop());
-
-  test.each(attacks)('cannot: %s', async (_what, sql, refusal) => {
-    const before = await state();
-    await expect(
-      (async () => {
-        for (const statement of [sql].flat()) await thief.query(statement);
-      })(),
-    ).rejects.toThrow(refusal);
-    await thief.query('ROLLBACK');
-    expect(await state()).toEqual(before);
+    expect(rows.map(({ name }) => name)).toEqual(mayCall);
+    const readable = await theft.thief.query(
+      `SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'usher'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'S')
+          AND has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')`,
+    );
+    expect(readable.rows).toEqual([]);
   });
 
-  test('cannot: move the end by its own DateStyle and TimeZone', async () => {
-    const session = await target.connect('usher_broker', await target.broker.password());
+  test('it may create in no schema', async () => {
+    const { rows } = await theft.thief.query(
+      `SELECT n.nspname FROM pg_namespace n WHERE n.nspname !~ '^pg_(toast_)?temp_' AND has_schema_privilege(n.oid, 'CREATE')`,
+    );
+    expect(rows).toEqual([]);
+  });
+
+  test('it does not see what others ask, nor where from', async () => {
+    await theft.target.asMaster('SELECT $1::text AS secret_of_the_master', ['x']);
+    const { rows } = await theft.thief.query(
+      `SELECT DISTINCT query, client_addr, backend_start FROM pg_stat_activity WHERE usename = 'dba'`,
+    );
+    expect(rows).toEqual([{ query: '<insufficient privilege>', client_addr: null, backend_start: null }]);
+    const seen = JSON.stringify(
+      (await theft.thief.query(`SELECT to_jsonb(i) FROM usher.inspect() i UNION ALL SELECT usher.survey()`)).rows,
+    );
+    expect(seen).not.toMatch(/secret_of_the_master|SCRAM-SHA-256|"dba"/);
+  });
+
+  test('ending sessions reaches managed logins only', async () => {
+    const before = await theft.state();
+    const master = await theft.target.asMaster('SELECT pg_backend_pid() AS pid');
+    const logins = `'{dba,rdsadmin,usher_broker,app_read,nobody}'`;
+    const { rows } = await theft.thief.query<{ ended: unknown }>(`SELECT usher.terminate(${logins}) AS ended`);
+    expect(rows).toEqual([{ ended: 0 }]);
+    expect(await theft.target.asMaster('SELECT pg_backend_pid() AS pid')).toEqual(master);
+    expect(await theft.state()).toEqual(before);
+  });
+
+  test('DateStyle and TimeZone of its own do not move the end', async () => {
+    const session = await theft.another();
     await session.query(`SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Kolkata'`);
     await session.query(open('clockwise', { grant: 'grant-clock-1' }));
-    const { rows } = await target.rdsadmin.query<{ off: number }>(
+    const { rows } = await theft.target.rdsadmin.query(
       `SELECT abs(extract(epoch FROM r.rolvaliduntil - l.ends_at))::int AS off FROM pg_roles r JOIN usher.lease l ON l.role = r.oid WHERE r.rolname = 'clockwise'`,
     );
     expect(rows).toEqual([{ off: 0 }]);
   });
 
-  test('cannot: slip its own tables and functions into the guard by search_path', async () => {
-    const session = await target.connect('usher_broker', await target.broker.password());
-    await session.query(`CREATE TEMP TABLE pg_roles AS SELECT * FROM pg_catalog.pg_roles LIMIT 0`);
-    await session.query(
-      `CREATE TEMP TABLE profile (name text, groups text[]); SET search_path = pg_temp, pg_catalog, usher`,
+  test.runIf(major >= 16)('createrole_self_grant of its own lets nobody become a new login', async () => {
+    const session = await theft.another();
+    await session.query(`SET createrole_self_grant = 'set, inherit'`);
+    await session.query(open('selfish', { grant: 'grant-selfish-1' }));
+    const { rows } = await theft.target.rdsadmin.query(
+      `SELECT pg_get_userbyid(m.member) AS member FROM pg_auth_members m
+        WHERE m.roleid = 'selfish'::regrole AND (m.set_option OR m.inherit_option AND m.member <> 'usher_owner'::regrole)`,
     );
-    await session.query(`INSERT INTO profile VALUES ('rich', '{rds_superuser}')`);
-    await expect(session.query(open('mallory', { profile: 'rich' }))).rejects.toThrow(/not on the allow-list/);
-    await expect(session.query(open('dba'))).rejects.toThrow(/not managed by usher/);
+    expect(rows).toEqual([]);
   });
 
-  test('cannot: keep a role rich that the DBA enriched after allowing it', async () => {
-    await target.asMaster('GRANT app_rich TO app_write');
-    await expect(thief.query(open('mallory', { profile: 'write' }))).rejects.toThrow(
-      /may not be given: app_write: reaches app_rich/,
-    );
-    await target.asMaster('REVOKE app_rich FROM app_write');
+  test('a group that the DBA enriched after allowing it is not given any more', async () => {
+    await theft.target.asMaster('GRANT app_rich TO app_write');
+    const richer = open('mallory', { profile: 'write', groups: '{app_write}', limit: 3 });
+    expect(await refusalOf(theft.thief.query(richer))).toBe('group');
+    await theft.target.asMaster('REVOKE app_rich FROM app_write');
   });
 
-  // 5 s of patience are part of it: once is enough
-  test.runIf(major === 17)('cannot: stop closing by sitting on the lock; the sweep ends its sessions', async () => {
-    const session = await target.connect('usher_broker', await target.broker.password());
-    const cut = new Promise<void>((resolve) => session.once('end', resolve));
-    await session.query('BEGIN');
-    await session.query(open('sitter', { grant: 'grant-sitter-1' }));
-    await target.asMaster('CALL usher.sweep()');
-    await cut;
+  test('what it changes of the allow-list’s promise later, the lease does not follow', async () => {
+    await theft.thief.query(open('pinned', { grant: 'grant-pinned-1' }));
+    await theft.target.asMaster(`SELECT usher.allow('read', '{app_read,app_write}', 60, 5, '{iam,password}')`);
+    await theft.thief.query(`SELECT usher.repair('pinned')`);
+    const { rows } = await theft.target.rdsadmin.query(
+      `SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+        WHERE m.member = 'pinned'::regrole AND g.rolname ~ '^app_'`,
+    );
+    await theft.target.asMaster(`SELECT usher.allow('read', '{app_read}', 60, 5, '{iam,password}')`);
+    expect(rows).toEqual([{ rolname: 'app_read' }]);
   });
 
-  test('a leased person cannot stall the own closing, keep a password, or call the guard', async () => {
-    const password = 'Correct-horse-battery-7';
-    await thief.query(open('insider', { grant: 'grant-insider-1', method: 'password', verifier }));
-    const insider = await target.connect('insider', password);
-    await expect(
-      insider.query(`SELECT usher.open('insider', 'write', 'grant-insider-2', now(), 'iam')`),
-    ).rejects.toThrow(/permission denied/);
-    await insider.query(`BEGIN; ALTER ROLE insider PASSWORD '${scramVerifier('another-password-1')}'`);
-    await thief.query(`SELECT usher.close('insider', 'grant-insider-1')`);
-    const { rows } = await target.rdsadmin.query(
-      `SELECT rolcanlogin, rolpassword FROM pg_authid WHERE rolname = 'insider'`,
+  test('quotas stop it from filling the target, and closing goes on', async () => {
+    await theft.target.asMaster(`UPDATE usher.setting SET value = '3' WHERE name = 'max_live_per_login'`);
+    for (const n of [1, 2, 3]) await theft.thief.query(open('glutton', { grant: `grant-glutton-${n}` }));
+    expect(await refusalOf(theft.thief.query(open('glutton', { grant: 'grant-glutton-4' })))).toBe('quota');
+    await theft.target.asMaster(`UPDATE usher.setting SET value = '10' WHERE name = 'max_live_per_login'`);
+    await theft.target.asMaster(
+      `UPDATE usher.setting SET value = (SELECT count(*) FROM usher.login) WHERE name = 'max_logins'`,
     );
-    expect(rows).toEqual([{ rolcanlogin: false, rolpassword: null }]);
+    expect(await refusalOf(theft.thief.query(open('one_more', { grant: 'grant-more-1' })))).toBe('quota');
+    await theft.target.asMaster(`UPDATE usher.setting SET value = '0' WHERE name = 'max_opens_per_hour'`);
+    expect(await refusalOf(theft.thief.query(open('glutton', { grant: 'grant-glutton-5' })))).toBe('quota');
+    await theft.thief.query(`SELECT usher.close('glutton', 'grant-glutton-1')`);
+    await theft.target.asMaster(
+      `UPDATE usher.setting SET value = '2000' WHERE name IN ('max_logins', 'max_opens_per_hour')`,
+    );
+  });
+
+  test.runIf(major === 14)('14 lets it give itself to others: the next sweep takes it back', async () => {
+    for (const other of ['dba', 'victim', 'app_read']) await theft.thief.query(`GRANT usher_broker TO ${other}`);
+    await theft.target.asMaster('CALL usher.sweep()');
+    const members = await theft.target.rdsadmin.query(
+      `SELECT pg_get_userbyid(member) FROM pg_auth_members WHERE roleid = 'usher_broker'::regrole`,
+    );
+    expect(members.rows).toEqual([]);
+  });
+
+  test('settings it leaves to its own role do not stop the broker, and are gone with the next sweep', async () => {
+    const settings = [
+      ...[
+        `default_transaction_isolation = 'serializable'`,
+        'default_transaction_read_only = on',
+        'search_path = pg_temp',
+      ],
+      ...[
+        `datestyle = 'SQL, DMY'`,
+        `timezone = 'Asia/Kolkata'`,
+        'statement_timeout = 1',
+        'lock_timeout = 1',
+        `local_preload_libraries = 'nowhere'`,
+        'synchronous_commit = off',
+      ],
+    ];
+    const lease = { login: 'honest', grantId: 'grant-honest-1' };
+    const endsAt = new Date(Date.now() + 600_000);
+    const more = { person: 'person-honest', profile: 'read', groups: ['app_read'], connectionLimit: 5 };
+    try {
+      for (const setting of settings) await theft.thief.query(`ALTER ROLE usher_broker SET ${setting}`);
+      const guard = await service.connect('after', theft.target.address, theft.target.broker);
+      expect(await guard.open({ ...lease, ...more, endsAt, method: 'iam' })).toMatchObject({ live: 1, endsAt });
+      expect(await guard.close({ ...lease, why: 'test' })).toMatchObject({ live: 0 });
+    } finally {
+      await theft.target.asMaster('CALL usher.sweep()');
+    }
+    const own = `SELECT setconfig FROM pg_db_role_setting WHERE setrole = 'usher_broker'::regrole`;
+    expect((await theft.target.rdsadmin.query(own)).rows).toEqual([]);
+  });
+
+  // each step of a sweep is patient for 5 s
+  test(
+    'sitting on the lock does not stop the sweep, with twelve sessions that come back at once',
+    { timeout: 120_000 },
+    async () => {
+      await theft.target.rdsadmin.query(
+        `UPDATE usher.lease SET ends_at = clock_timestamp() WHERE grant_id = 'grant-victim-1'`,
+      );
+      let over = false;
+      let cuts = 0;
+      const sitter = async (n: number): Promise<void> => {
+        while (!over) {
+          const session = await theft.another().catch(() => undefined);
+          if (session === undefined) continue;
+          const cut = new Promise<void>((resolve) => session.once('end', resolve));
+          await session.query('BEGIN').catch(() => undefined);
+          // in its turn it has the lock, and keeps it
+          await session
+            .query(`SET lock_timeout = 0; SELECT usher.close('sitter_${n}', 'grant-sitter-${n}')`)
+            .catch(() => undefined);
+          await Promise.race([cut, until('it is over', () => Promise.resolve(over), 120_000)]);
+          if (!over) cuts += 1;
+          await session.end().catch(() => undefined);
+        }
+      };
+      const sitters = Array.from({ length: 12 }, (_, n) => sitter(n));
+      await until('the lock is kept', async () => {
+        const { rows } = await theft.target.rdsadmin.query(
+          `SELECT 1 FROM pg_locks WHERE relation = 'usher.mutex'::regclass AND granted`,
+        );
+        return rows.length > 0;
+      });
+      await theft.target.asMaster('CALL usher.sweep()');
+      over = true;
+      await Promise.all(sitters);
+      expect(cuts).toBeGreaterThan(0);
+      const { rows } = await theft.target.rdsadmin.query(
+        `SELECT closed_why, (SELECT rolcanlogin FROM pg_roles WHERE rolname = 'victim') AS "canLogin" FROM usher.lease WHERE grant_id = 'grant-victim-1'`,
+      );
+      expect(rows).toEqual([{ closed_why: 'swept', canLogin: false }]);
+    },
+  );
+
+  test('advisory locks, which anybody may take, stop nothing', async () => {
+    const session = await theft.another();
+    await session.query('SELECT pg_advisory_lock(n), pg_advisory_lock(n, n) FROM generate_series(-200, 200) n');
+    await theft.thief.query(`SELECT usher.close('victim_pw', 'grant-victim-2')`);
+    await theft.target.asMaster('CALL usher.sweep()');
+    expect(await refusalOf(theft.thief.query(setPassword('victim_pw', 'grant-victim-2')))).toBe('no_such_lease');
   });
 });

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createAuthority } from '../../local/rds/authority.ts';
 import type { TargetSession } from '../../src/postgres/postgres.contract.ts';
 import { PostgresService } from '../../src/postgres/postgres.service.ts';
+import { anyMajor } from '../support/majors.ts';
+import { lease, refused, write } from './guard-stage.ts';
 import { startGuardTarget, type GuardTarget } from './guard-target.ts';
 
 const service = new PostgresService();
@@ -9,7 +11,7 @@ let target: GuardTarget;
 let sessions: TargetSession[];
 
 beforeAll(async () => {
-  target = await startGuardTarget(17, createAuthority('concurrency'));
+  target = await startGuardTarget(anyMajor, createAuthority('concurrency'));
   sessions = await Promise.all(
     ['one', 'two', 'three'].map((key) => service.connect(key, target.address, target.broker)),
   );
@@ -34,8 +36,7 @@ test('many openings and closings at once on few logins: no conflict, and each lo
 
   await Promise.all([
     ...numbers.map(async (n) => {
-      const profile = n < 16 ? 'read' : 'write';
-      await sessionOf(n).open({ login: nameOf(n), profile, grantId: `grant-crowd-${n}`, endsAt, method: 'iam' });
+      await sessionOf(n).open(lease(nameOf(n), `grant-crowd-${n}`, { endsAt, ...(n < 16 ? {} : write) }));
       if (n >= 16) await close(n);
     }),
     ...sessions.map((session) => session.sweep()),
@@ -44,4 +45,28 @@ test('many openings and closings at once on few logins: no conflict, and each lo
 
   await Promise.all(numbers.slice(0, 16).map(close));
   expect(await states()).toEqual(logins.map((login) => [login, false, 0, []]));
+});
+
+test('a membership that a DBA keeps locked keeps nobody in: the door is shut, and the rest is taken later', async () => {
+  const [session] = sessions as [TargetSession];
+  const close = () => session.close({ login: 'locked_out', grantId: 'grant-locked_out', why: 'test' });
+  const look = async () => (await session.inspect(['locked_out']))[0];
+  await session.open(lease('locked_out', 'grant-locked_out'));
+  const holder = await target.rdsadmin.connect();
+  try {
+    // a change that somebody has not committed yet
+    await holder.query('BEGIN');
+    await holder.query(`REVOKE app_read FROM locked_out ${target.major >= 16 ? 'GRANTED BY usher_owner' : ''}`);
+    expect(await close()).toMatchObject({ live: 0, leftover: ['app_read'] });
+    expect(await look()).toMatchObject({ canLogin: false, leases: [] });
+    // an opening gives all or nothing
+    const opening = session.open(lease('goes_in', 'grant-goes_in'));
+    if (target.major >= 16) await expect(opening).rejects.toMatchObject(refused('role_locked'));
+    else await opening;
+  } finally {
+    await holder.query('ROLLBACK');
+    holder.release();
+  }
+  expect(await close()).toMatchObject({ live: 0, leftover: [] });
+  expect(await look()).toMatchObject({ canLogin: false, leases: [], memberships: [] });
 });

@@ -8,12 +8,14 @@ import { startRdsInstance, type RdsInstance } from '../../local/rds/instance.ts'
 import type { TargetSession } from '../../src/postgres/postgres.contract.ts';
 import { PostgresService } from '../../src/postgres/postgres.service.ts';
 import { targetSql } from '../../src/postgres/target-sql.ts';
+import { majors } from '../support/majors.ts';
+import { inMinutes, lease } from './guard-stage.ts';
 import { until } from './guard-target.ts';
 
 /** In place of a signed token: what the verifier of this test takes for one. The real one has tests of its own. */
 const token = randomBytes(24).toString('base64url');
 
-describe.each([15, 17] as const)('with token logins as on RDS, PostgreSQL %i', (major) => {
+describe.each(majors)('with token logins as on RDS, PostgreSQL %i', (major) => {
   const service = new PostgresService();
   let instance: RdsInstance;
   let guard: TargetSession;
@@ -73,15 +75,18 @@ describe.each([15, 17] as const)('with token logins as on RDS, PostgreSQL %i', (
 
   test('the broker logs in by token, the master still by password, also after an upgrade', async () => {
     await asMaster(targetSql());
-    expect(await guard.hello()).toMatchObject({ paused: false, inRecovery: false, problems: [] });
+    await asMaster('CALL usher.sweep()');
+    const { problems, ...hello } = await guard.hello();
+    expect(hello).toMatchObject({ paused: false, inRecovery: false });
+    expect(problems.map(({ code }) => code)).toEqual(major < 15 ? ['public_schema_writable', 'old_server'] : []);
     await asMaster('SELECT 1');
     await expect(connect('usher_broker', 'not the token')).rejects.toMatchObject({ code: '28000' });
   });
 
   test('a person logs in by token while the lease lives; closing cuts the session, and the same token is refused', async () => {
-    const lease = { login: 'jane_doe', profile: 'read', grantId: 'grant-jane-1', method: 'iam' as const };
+    const wanted = lease('jane_doe', 'grant-jane-1', { endsAt: inMinutes(10) });
     await expect(connect('jane_doe', token)).rejects.toThrow();
-    await guard.open({ ...lease, endsAt: new Date(Date.now() + 600_000) });
+    await guard.open(wanted);
     const session = await connect('jane_doe', token);
     const cut = new Promise<void>((resolve) => session.once('end', resolve));
     expect((await guard.activity()).map(({ login, tls }) => ({ login, tls }))).toEqual([
@@ -90,8 +95,10 @@ describe.each([15, 17] as const)('with token logins as on RDS, PostgreSQL %i', (
 
     const sleeping = session.query('SELECT pg_sleep(600)').catch((error: unknown) => error);
     await until('it sleeps', async () => (await guard.activity())[0]?.state === 'active');
-    expect(await guard.close({ login: 'jane_doe', grantId: lease.grantId, why: 'revoked' })).toMatchObject({ live: 0 });
-    expect(await guard.terminate('jane_doe')).toBe(1);
+    expect(await guard.close({ login: 'jane_doe', grantId: wanted.grantId, why: 'revoked' })).toMatchObject({
+      live: 0,
+    });
+    expect(await guard.terminate(['jane_doe'])).toBe(1);
     await cut;
     expect(await sleeping).toBeInstanceOf(Error);
     await until('no backend is left', async () => (await guard.activity()).length === 0);

@@ -3,13 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Authority } from '../../local/rds/authority.ts';
-import { binariesOf, startPostgres, type PostgresServer } from '../../src/platform/embedded-postgres.ts';
+import {
+  binariesOf,
+  startPostgres,
+  type PostgresMajor,
+  type PostgresServer,
+} from '../../src/platform/embedded-postgres.ts';
 import type { BrokerLogin, TargetAddress } from '../../src/postgres/postgres.contract.ts';
 import { targetSql } from '../../src/postgres/target-sql.ts';
 
 /** A cluster as RDS sets it up, as far as the guard is concerned: no superuser for us, rds_iam shuts passwords out, TLS. */
 export interface GuardTarget {
-  major: 15 | 17;
+  major: PostgresMajor;
   server: PostgresServer;
   address: TargetAddress;
   /** The cluster's superuser, rdsadmin on RDS, over the private socket: for what only AWS can do, and to look. */
@@ -42,6 +47,7 @@ const rdsRoles = (master: string, password: string): string => `
   CREATE ROLE ${master} LOGIN CREATEROLE CREATEDB PASSWORD '${scramVerifier(password)}' VALID UNTIL 'infinity';
   GRANT rds_superuser TO ${master};
   ALTER DATABASE postgres OWNER TO ${master};
+  ALTER SCHEMA public OWNER TO pg_database_owner;
 `;
 
 /** On RDS tokens go to IAM; here nobody who reaches rds_iam gets in at all, which shows best whom a password still serves. */
@@ -52,13 +58,25 @@ const hba = [
   'hostssl all all 127.0.0.1/32 scram-sha-256',
 ];
 
+export interface GuardTargetOptions {
+  /** Other binaries of the same major than those of npm. */
+  binaries?: string;
+  settings?: Record<string, string>;
+  /** The text of the guard to install; absent: the present one. */
+  guard?: string;
+}
+
 /** Starts a cluster, installs the guard as the master, and opens two profiles over one group role. */
-export async function startGuardTarget(major: 15 | 17, authority: Authority): Promise<GuardTarget> {
+export async function startGuardTarget(
+  major: PostgresMajor,
+  authority: Authority,
+  { binaries = binariesOf(major), settings = {}, guard = targetSql() }: GuardTargetOptions = {},
+): Promise<GuardTarget> {
   const servername = `orders-${major}.test`;
   const certificate = authority.server([servername]);
   const [adminPassword, masterPassword, brokerPassword] = [secret(), secret(), secret()];
   const server = await startPostgres({
-    binaries: binariesOf(major === 15 ? 'embedded-postgres-15' : 'embedded-postgres'),
+    binaries,
     dataDir: join(tmpdir(), `usher-guard-${major}-${randomBytes(4).toString('hex')}`),
     ephemeral: true,
     superuser: 'rdsadmin',
@@ -70,6 +88,7 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
       ssl_cert_file: join(dir, 'server.crt'),
       ssl_key_file: join(dir, 'server.key'),
       fsync: 'off',
+      ...settings,
     }),
   });
   const rdsadmin = new pg.Pool({
@@ -100,7 +119,7 @@ export async function startGuardTarget(major: 15 | 17, authority: Authority): Pr
     return client;
   };
   const master = await connectMaster(() => connect('dba', masterPassword));
-  await prepare(master, rdsadmin, major, brokerPassword);
+  await prepare(master, rdsadmin, { major, brokerPassword, guard });
   return {
     major,
     server,
@@ -142,8 +161,7 @@ async function connectMaster(connect: () => Promise<pg.Client>): Promise<() => P
 async function prepare(
   master: () => Promise<pg.Client>,
   rdsadmin: pg.Pool,
-  major: number,
-  brokerPassword: string,
+  { major, brokerPassword, guard }: { major: PostgresMajor; brokerPassword: string; guard: string },
 ): Promise<void> {
   const dba = await master();
   // On RDS the master hands rds_iam on without reaching it; stock PostgreSQL 16+ knows only ADMIN, which is membership. So it
@@ -151,9 +169,11 @@ async function prepare(
   // afterwards is the guard's fault.
   const options = 'WITH ADMIN TRUE, INHERIT FALSE, SET FALSE';
   if (major >= 16) await rdsadmin.query(`GRANT rds_iam TO dba ${options}`);
-  await dba.query(targetSql());
+  await dba.query(guard);
   if (major >= 16) await rdsadmin.query(`GRANT rds_iam TO usher_owner ${options}; REVOKE rds_iam FROM dba CASCADE`);
   await dba.query('SELECT usher.broker_auth($1)', [scramVerifier(brokerPassword)]);
+  // as docs/target-setup.md asks; the default from 15 on
+  await dba.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
   await dba.query(
     `CREATE ROLE app_read NOLOGIN; CREATE ROLE app_write NOLOGIN; CREATE ROLE app_rich NOLOGIN CREATEDB;`,
   );

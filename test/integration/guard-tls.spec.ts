@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DomainError } from '../../src/platform/errors.ts';
 import { isTransient } from '../../src/postgres/advice.ts';
 import type { BrokerLogin, TargetAddress } from '../../src/postgres/postgres.contract.ts';
 import { PostgresService } from '../../src/postgres/postgres.service.ts';
 import { createAuthority } from '../../local/rds/authority.ts';
+import { anyMajor } from '../support/majors.ts';
 import { startGuardTarget, until, type GuardTarget } from './guard-target.ts';
 
 const service = new PostgresService();
@@ -40,7 +41,7 @@ const listening = async (answer: string): Promise<Server> => {
 
 beforeAll(async () => {
   foreignCa = createAuthority('foreign').caPem;
-  target = await startGuardTarget(17, createAuthority('ours'));
+  target = await startGuardTarget(anyMajor, createAuthority('ours'));
 });
 afterAll(async () => {
   await service.onApplicationShutdown();
@@ -139,5 +140,62 @@ describe('what stands in the way is told', () => {
   test('the secret could not be had: its own refusal is kept', async () => {
     const denied = new DomainError('unavailable', 'aws_denied', 'no token for the broker');
     expect(await refusal({}, { ...target.broker, password: () => Promise.reject(denied) })).toBe(denied);
+  });
+});
+
+describe('a session that the server ends while it is at work', () => {
+  const pids = async (): Promise<number[]> => {
+    const { rows } = await target.rdsadmin.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE usename = 'usher_broker' AND application_name = 'usher'`,
+    );
+    return rows.map(({ pid }) => pid);
+  };
+  const end = async (): Promise<void> => {
+    for (const pid of await pids()) await target.rdsadmin.query('SELECT pg_terminate_backend($1)', [pid]);
+  };
+
+  test.each(['sweep', 'prove'] as const)('fails in %s, and this process goes on', async (call) => {
+    await service.onApplicationShutdown(); // no other session is there
+    const guard = await service.connect('ended', target.address, login());
+    const holder = await target.rdsadmin.connect();
+    await holder.query('BEGIN; LOCK TABLE usher.mutex IN EXCLUSIVE MODE');
+    try {
+      const failing = guard[call]().then(
+        () => 'done',
+        (error: unknown) => error,
+      );
+      await until('it waits for the guard', async () => {
+        const { rowCount } = await target.rdsadmin.query(
+          `SELECT 1 FROM pg_stat_activity WHERE usename = 'usher_broker' AND wait_event_type = 'Lock'`,
+        );
+        return rowCount === 1;
+      });
+      await end();
+      const failed = await failing;
+      if (call === 'sweep') expect(failed).toBeInstanceOf(DomainError);
+    } finally {
+      await holder.query('ROLLBACK');
+      holder.release();
+    }
+    await expect(guard.hello()).resolves.toMatchObject({ paused: false });
+  });
+
+  test('fails in the question whether it is still there, and this process goes on', async () => {
+    await service.onApplicationShutdown(); // no other session is there
+    await service.connect('heard', target.address, login());
+    const [pid = 0] = await pids();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 }); // so long unheard that it is asked
+    process.kill(pid, 'SIGSTOP'); // it cannot answer
+    try {
+      const asking = service.connect('heard', target.address, login());
+      asking.catch(() => undefined);
+      await new Promise(setImmediate); // the question is on its way
+      await end();
+      process.kill(pid, 'SIGCONT');
+      await expect(asking).rejects.toMatchObject({ code: 'target_unreachable' });
+    } finally {
+      vi.useRealTimers();
+    }
+    await expect(service.connect('heard', target.address, login())).resolves.toBeDefined();
   });
 });

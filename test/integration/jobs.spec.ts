@@ -126,6 +126,15 @@ describe('a job', () => {
     );
     expect([rows, await states('tomorrow')]).toEqual([[{ early: false }], ['created']]);
   });
+
+  test('that is put off by seconds has them counted by the database, whatever the clock of the process says', async () => {
+    const jobs = await engine();
+    await jobs.enqueueAll(db.client, 'reconcile', [{ data: { name: 'in a while' }, startAfter: 90.5 }]);
+    const { rows } = await database.owner.query<{ seconds: number }>(
+      `SELECT extract(epoch FROM start_after - created_on)::float8 AS seconds FROM pgboss.job WHERE data->>'name' = 'in a while'`,
+    );
+    expect(rows[0]?.seconds).toBeCloseTo(90.5, 1);
+  });
 });
 
 describe('several workers', () => {

@@ -72,11 +72,11 @@ describe.each([
   });
 
   test('the allow-list of the guard holds the profiles that are registered', async () => {
-    const rows = await ask(target(), 'SELECT name, groups, max_minutes FROM usher.profile ORDER BY name', {
-      ...target().master,
-      database: 'postgres',
-    });
     const sorted = target().registration.profiles.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    // other test files have others allowed on the same stand-in
+    const names = sorted.map(({ name }) => `'${name}'`).join();
+    const listed = `SELECT name, groups, max_minutes FROM usher.profile WHERE name IN (${names}) ORDER BY name`;
+    const rows = await ask(target(), listed, { ...target().master, database: 'postgres' });
     expect(rows).toEqual(sorted.map(({ name, groups, maxMinutes }) => ({ name, groups, max_minutes: maxMinutes })));
   });
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RequestState, Verdict } from '../../src/access/requests.contract.js';
+import { RequestKind, RequestState, Verdict } from '../../src/access/requests.contract.js';
 import { AuditOutcome } from '../../src/audit/audit.contract.js';
 import * as prisma from '../../src/generated/prisma/enums.js';
 import { GrantState, IamMode } from '../../src/grants/grants.contract.js';
@@ -50,8 +50,8 @@ async function grantIn(state: prisma.GrantState): Promise<string> {
   );
   const path = pathTo[state];
   await app.query(
-    `INSERT INTO access_grant (id, request_id, target_id, profile_id, person_id, login, database, guard_profile, method, mode, state, starts_at, ends_at, created_at)
-     VALUES ($1, $2, $3, $4, $5, 'ana', 'orders', 'read', 'iam', 'session', $6, now(), now() + interval '30 min', now())`,
+    `INSERT INTO access_grant (id, request_id, target_id, profile_id, person_id, login, database, guard_profile, groups, connection_limit, method, mode, state, starts_at, ends_at, created_at)
+     VALUES ($1, $2, $3, $4, $5, 'ana', 'orders', 'read', '{readers}', 5, 'iam', 'session', $6, now(), now() + interval '30 min', now())`,
     [id, request, target, profile, person, path[0]],
   );
   for (const next of path.slice(1)) await move(id, next);
@@ -126,8 +126,8 @@ describe('the life of a grant', () => {
   test.each(['active', 'closing', 'closed', 'failed'] as const)('does not begin as %s', async (state) => {
     const given = await grantIn('opening');
     const copy = app.query(
-      `INSERT INTO access_grant (id, request_id, target_id, profile_id, person_id, login, database, guard_profile, method, mode, state, starts_at, ends_at, created_at, opened_at, closing_since, closed_at)
-       SELECT gen_random_uuid(), gen_random_uuid(), target_id, profile_id, person_id, login, database, guard_profile, method, mode, $2::"GrantState", starts_at, ends_at, created_at,
+      `INSERT INTO access_grant (id, request_id, target_id, profile_id, person_id, login, database, guard_profile, groups, connection_limit, method, mode, state, starts_at, ends_at, created_at, opened_at, closing_since, closed_at)
+       SELECT gen_random_uuid(), gen_random_uuid(), target_id, profile_id, person_id, login, database, guard_profile, groups, connection_limit, method, mode, $2::"GrantState", starts_at, ends_at, created_at,
               CASE WHEN $2 = 'active' THEN now() END, CASE WHEN $2 = 'closing' THEN now() END, CASE WHEN $2 IN ('closed', 'failed') THEN now() END
          FROM access_grant WHERE id = $1`,
       [given, state],
@@ -165,6 +165,9 @@ describe('the life of a grant', () => {
     ['person_id', 'gen_random_uuid()'],
     ['login', `'bob'`],
     ['guard_profile', `'write'`],
+    ['groups', `'{writers}'`],
+    ['connection_limit', '6'],
+    ['creates_roles', 'true'],
     ['method', `'password'`],
     ['mode', `'attached'`],
     ['principal_arn', `'arn:aws:iam::123456789012:user/eve'`],
@@ -179,6 +182,66 @@ describe('the life of a grant', () => {
       );
       expect(error).toMatchObject({ code: BROKEN_RULE, message: 'what a grant gives to whom is never changed' });
     }
+  });
+});
+
+describe('the end of a grant', () => {
+  test.each<[prisma.GrantState, string]>([
+    ['scheduled', 'moved'],
+    ['opening', 'moved'],
+    ['active', 'moved'],
+    ['closing', BROKEN_RULE],
+    ['closed', BROKEN_RULE],
+    ['failed', BROKEN_RULE],
+  ])('of one that is %s: %s', async (state, expected) => {
+    const id = await grantIn(state);
+    for (const by of ['10 min', '-5 min']) {
+      const change = `UPDATE access_grant SET ends_at = ends_at + $2::interval WHERE id = $1`;
+      const outcome = await app.query(change, [id, by]).then(
+        () => 'moved',
+        (error: unknown) => (error instanceof pg.DatabaseError ? error.code : String(error)),
+      );
+      expect([by, outcome]).toEqual([by, expected]);
+    }
+  });
+});
+
+describe('a request', () => {
+  /** Of kind open for a grant of its own, with what the test wants otherwise. */
+  const ask = (more: Record<string, unknown>): Promise<unknown> => {
+    const row = {
+      ...{ id: randomUUID(), kind: 'open', grant_id: randomUUID(), extends_id: null, target_id: target },
+      ...{ profile_id: profile, person_id: person, login: 'ana', database: 'orders', duration_minutes: 30 },
+      ...{ reason: 'why', method: 'iam', mode: 'session', state: 'pending', approvals_needed: 1, plan: {} },
+      ...{ created_at: new Date(), decide_by: new Date(), decided_at: null, ...more },
+    };
+    const places = Object.keys(row).map((_, index) => `$${index + 1}`);
+    const text = `INSERT INTO request (${Object.keys(row).join(', ')}) VALUES (${places.join(', ')})`;
+    return app.query(text, Object.values(row));
+  };
+  const extension = (id: string) => ({ kind: 'extend', grant_id: null, extends_id: id });
+  const over = { decided_at: new Date() };
+
+  test.each<[string, (grant: string) => Record<string, unknown>, string]>([
+    ['of kind open', () => ({}), 'not refused'],
+    ['of kind extend', extension, 'not refused'],
+    ['of kind open without a grant to be', () => ({ grant_id: null }), BROKEN_RULE],
+    ['of kind open that extends', (id) => ({ extends_id: id }), BROKEN_RULE],
+    ['of kind extend with a grant of its own', (id) => ({ ...extension(id), grant_id: randomUUID() }), BROKEN_RULE],
+    ['of kind extend of nothing', () => ({ kind: 'extend', grant_id: null }), BROKEN_RULE],
+    ['with no plan at all', () => ({ plan_revision: 0 }), BROKEN_RULE],
+    ['that waits and has ended', () => ({ close_reason: 'why' }), BROKEN_RULE],
+    ['that was denied, for another reason', () => ({ state: 'denied', close_reason: 'why', ...over }), BROKEN_RULE],
+    ['that expired', () => ({ state: 'expired', close_reason: 'why', ...over }), 'not refused'],
+  ])('%s', async (_, more, expected) => {
+    expect(await refusal(ask(more(await grantIn('opening'))))).toBe(expected);
+  });
+
+  test('for more time waits alone', async () => {
+    const id = await grantIn('active');
+    expect(await refusal(ask(extension(id)))).toBe('not refused');
+    expect(await refusal(ask(extension(id)))).toBe('23505');
+    expect(await refusal(ask({ ...extension(id), state: 'approved', ...over }))).toBe('not refused');
   });
 });
 
@@ -286,11 +349,12 @@ describe('one list of words', () => {
     Same<`${GrantState}`, prisma.GrantState>,
     Same<`${IamMode}`, prisma.Mode>,
     Same<`${LoginMethod}`, prisma.Method>,
+    Same<`${RequestKind}`, prisma.RequestKind>,
     Same<`${RequestState}`, prisma.RequestState>,
     Same<`${Verdict}`, prisma.Verdict>,
     Same<`${AuditOutcome}`, prisma.Outcome>,
     Same<`${TargetEnvironment}`, (typeof environments)[number]>,
-  ] = [true, true, true, true, true, true, true];
+  ] = [true, true, true, true, true, true, true, true];
 
   test('in types', () => expect(typed.every(Boolean)).toBe(true));
 
@@ -298,6 +362,7 @@ describe('one list of words', () => {
     ['GrantState', GrantState, prisma.GrantState],
     ['Mode', IamMode, prisma.Mode],
     ['Method', LoginMethod, prisma.Method],
+    ['RequestKind', RequestKind, prisma.RequestKind],
     ['RequestState', RequestState, prisma.RequestState],
     ['Verdict', Verdict, prisma.Verdict],
     ['Outcome', AuditOutcome, prisma.Outcome],

@@ -118,12 +118,20 @@ describe('a file', () => {
   });
 });
 
-test('Amazon Trust Services come from the roots of Node', () => {
-  const names = store()
-    .amazonTrust()
-    .authorities.map(({ commonName }) => commonName);
-  expect(names).toEqual(expect.arrayContaining(['Amazon Root CA 1', 'Amazon Root CA 4']));
-  expect(names.every((name) => /^(?:Amazon|Starfield Services)/.test(name))).toBe(true);
+describe('Amazon Trust Services', () => {
+  test('come from the roots of Node', async () => {
+    const { authorities } = await store().amazonTrust();
+    const names = authorities.map(({ commonName }) => commonName);
+    expect(names).toEqual(expect.arrayContaining(['Amazon Root CA 1', 'Amazon Root CA 4']));
+    expect(names.every((name) => /^(?:Amazon|Starfield Services)/.test(name))).toBe(true);
+    expect(fetches).toBe(0);
+  });
+
+  test('are those that the operator configured, and then no others', async () => {
+    const overrides = { 'amazon-trust': { pem: `${base}/amazon.pem` } };
+    const { authorities } = await new TrustStore({ overrides }, clock).amazonTrust();
+    expect(authorities.map(({ commonName }) => commonName)).toEqual(['Amazon RDS eu-west-1 Root CA RSA2048 G1']);
+  });
 });
 
 test('an unknown region is refused before anything is fetched', async () => {

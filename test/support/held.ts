@@ -2,7 +2,10 @@ import pg from 'pg';
 
 /** A lock in an open transaction. */
 export interface Held {
+  /** What was changed in the transaction is taken back. */
   release(): Promise<void>;
+  /** What was changed stays. */
+  commit(): Promise<void>;
 }
 
 /**
@@ -22,7 +25,11 @@ export async function hold(
   const taken = client.query(sql, values);
   taken.catch(() => undefined);
   if (!queued) await taken;
-  return { release: () => client.end() };
+  const commit = async (): Promise<void> => {
+    await client.query('COMMIT');
+    await client.end();
+  };
+  return { release: () => client.end(), commit };
 }
 
 /** The guard's own mutex: while it is held, nothing is opened, closed or ended on the target. */

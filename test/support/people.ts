@@ -107,8 +107,8 @@ export async function open(
 ): Promise<Asked & { grantId: string }> {
   const asked = await ask(client, target, more);
   const bob = await known(usher, 'bob');
-  const { body } = await bob.post<Asked>(`/v1/requests/${asked.id}/approve`, {});
-  if (body.grantId === null) throw new Error(`it was not opened: ${JSON.stringify(body)}`);
+  const { status, body } = await bob.post<Asked>(`/v1/requests/${asked.id}/approve`, {});
+  if (status !== 200 || body.grantId === null) throw new Error(`it was not opened: ${JSON.stringify(body)}`);
   await usher.reconciler.reconcile({ targetId: target.targetId, login: asked.plan.login });
   return { ...body, grantId: body.grantId };
 }

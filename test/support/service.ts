@@ -41,12 +41,14 @@ export async function startService({ databaseUrl, env = {} }: ServiceOptions): P
     output: 'pipe',
     env: {
       PATH: process.env['PATH'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
       ...outside.env,
       ...{
         DATABASE_URL: databaseUrl,
         USHER_HOST: '127.0.0.1',
         USHER_PORT: '0',
         USHER_SAMPLE_SECONDS: '0',
+        USHER_DRIFT_MINUTES: '0', // files share targets: one file's look would end what another's Usher gave
         USHER_LOG_LEVEL: 'warn',
         ...env,
       },

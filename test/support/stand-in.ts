@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createRdsAuthority } from '../../local/rds/authority.ts';
 import { startStandIn } from '../../local/stand-in.ts';
 import type { StandIn } from '../../local/stand-in.ts';
+import { standInMajors } from './majors.ts';
 
 let running: Promise<StandIn> | undefined;
 
@@ -12,7 +13,7 @@ let running: Promise<StandIn> | undefined;
  * Who stops a database starts it again.
  */
 export function standIn(): Promise<StandIn> {
-  running ??= startStandIn({ directory: ownDirectory(), ephemeral: true });
+  running ??= startStandIn({ directory: ownDirectory(), ephemeral: true, majors: standInMajors });
   return running;
 }
 

