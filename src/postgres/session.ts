@@ -227,7 +227,8 @@ export class GuardSession implements TargetSession {
 
   private async all<Row>(text: string, values: unknown[] = []): Promise<Row[]> {
     try {
-      const { rows } = await this.pool.query<{ outcome: Row }>({ text, values, ...patience(STATEMENT_TIMEOUT_MS) });
+      const query = { name: names.get(text), text, values, ...patience(STATEMENT_TIMEOUT_MS) };
+      const { rows } = await this.pool.query<{ outcome: Row }>(query);
       return rows.map((row) => row.outcome);
     } catch (error) {
       throw toDomainError(error);
@@ -251,6 +252,9 @@ const asking =
     });
     return rows as Row[];
   };
+
+/** A statement that has a name is parsed once a session, not at each call. */
+const names = new Map(Object.entries(statements).map(([call, text]) => [text as string, `usher ${call}`]));
 
 /** pg reads it from the query's own configuration; its types do not know that. */
 const patience = (statementMs: number): { query_timeout: number } => ({ query_timeout: statementMs + PATIENCE_MS });

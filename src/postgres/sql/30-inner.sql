@@ -77,9 +77,10 @@ CREATE FUNCTION usher._may_set_passwords() RETURNS boolean LANGUAGE sql STABLE A
     OR pg_has_role('usher_owner', to_regrole('rds_password'), 'MEMBER') IS TRUE
 $$;
 
-CREATE FUNCTION usher._list(names name[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-  SELECT string_agg(quote_ident(n), ', ') FROM unnest(names) n
-$$;
+CREATE FUNCTION usher._list(names name[]) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN (SELECT string_agg(quote_ident(n), ', ') FROM unnest(names) n);   -- in plpgsql: see _wanted()
+END $$;
 
 -- Membership of logins, for the length of a call: gives the names that were not held already. From 16 on ADMIN alone gives neither
 -- their rights nor SET ROLE, and neither is kept: what usher_owner holds decides whose hidden sessions it may end.

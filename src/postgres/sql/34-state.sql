@@ -91,22 +91,23 @@ END $$;
 -- reference counting by construction.
 CREATE FUNCTION usher._sync(u oid) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  l usher.login;
+  l record;
   nm name;
   w record;
-  g name;
+  fresh name[];
   shut boolean;
 BEGIN
-  SELECT x.* INTO l FROM usher.login x WHERE x.role = u AND x.dropped_at IS NULL;
-  SELECT rolname INTO nm FROM pg_roles WHERE oid = u;
-  IF nm IS NULL OR l.role IS NULL THEN RETURN jsonb_build_object('live', 0, 'dropped', true); END IF;
+  SELECT x.name, r.rolname, r.rolcreaterole INTO l FROM usher.login x JOIN pg_roles r ON r.oid = x.role
+   WHERE x.role = u AND x.dropped_at IS NULL;
+  IF NOT FOUND THEN RETURN jsonb_build_object('live', 0, 'dropped', true); END IF;
+  nm := l.rolname;
   IF nm <> l.name AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = l.name) THEN
     PERFORM usher._insist(u, format('ALTER ROLE %I RENAME TO %I', nm, l.name));
     nm := l.name;
   END IF;
   SELECT * INTO w FROM usher._wanted(u);
   IF w.live = 0 THEN shut := usher._nologin(u, nm); END IF;   -- door first, privileges after
-  IF w.live > 0 AND NOT w.creates_roles AND (SELECT rolcreaterole FROM pg_roles WHERE oid = u) THEN
+  IF w.live > 0 AND NOT w.creates_roles AND l.rolcreaterole THEN
     PERFORM usher._insist(u, format('ALTER ROLE %I NOCREATEROLE', nm));
   END IF;
   -- before 16 a session that has SET ROLE to a group stays in it after the REVOKE: the sweep ends what is older than this
@@ -117,12 +118,13 @@ BEGIN
     PERFORM usher._insist(u, format('ALTER ROLE %I LOGIN CONNECTION LIMIT %s VALID UNTIL %L', nm, w.connections, w.until)
       || CASE WHEN w.creates_roles THEN ' CREATEROLE' ELSE '' END || CASE WHEN w.method = 'iam' THEN ' PASSWORD NULL' ELSE '' END);
   END IF;
-  FOR g IN SELECT x.rolname FROM pg_roles x WHERE x.oid = ANY (w.groups) AND NOT EXISTS (SELECT 1 FROM pg_auth_members m
-            WHERE m.roleid = x.oid AND m.member = u AND (NOT usher._since16() OR m.grantor = 'usher_owner'::regrole)) ORDER BY 1 LOOP
+  fresh := ARRAY(SELECT x.rolname FROM pg_roles x WHERE x.oid = ANY (w.groups) AND NOT EXISTS (SELECT 1 FROM pg_auth_members m
+    WHERE m.roleid = x.oid AND m.member = u AND (NOT usher._since16() OR m.grantor = 'usher_owner'::regrole)) ORDER BY 1);
+  IF fresh <> '{}' THEN
     -- SET FALSE: the person uses the group's rights and never becomes the group, so owns nothing in its name
-    PERFORM usher._insist(u, format('GRANT %I TO %I', g, nm)
+    PERFORM usher._insist(u, format('GRANT %s TO %I', usher._list(fresh), nm)
       || CASE WHEN usher._since16() THEN ' WITH INHERIT TRUE, SET FALSE' ELSE '' END);
-  END LOOP;
+  END IF;
   RETURN jsonb_build_object('login', l.name, 'live', w.live, 'ends_at', w.until, 'leftover', usher._leftover(u, w.groups))
     || CASE WHEN shut IS FALSE THEN '{"locked": true}'::jsonb ELSE '{}' END;
 END $$;

@@ -8,6 +8,7 @@ RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 #variable_conflict use_variable
 DECLARE
   t timestamptz;
+  s jsonb;
   p usher.profile;
   old usher.lease;
   u oid;
@@ -15,19 +16,20 @@ DECLARE
 BEGIN
   PERFORM usher._lock();
   t := clock_timestamp();                          -- not now(): the caller chooses when his transaction began
+  s := (SELECT jsonb_object_agg(name, value) FROM usher.setting);
   SELECT l.role INTO u FROM usher.login l JOIN pg_roles r ON r.oid = l.role WHERE l.name = login AND l.dropped_at IS NULL;
   fresh := u IS NULL;
   SELECT * INTO old FROM usher.lease x WHERE x.grant_id = grant_id;
   SELECT * INTO p FROM usher.profile x WHERE x.name = profile AND x.enabled;
   IF old.grant_id IS NULL THEN
-    PERFORM usher._check_names(login, grant_id, method);
-    PERFORM usher._check_profile(p, method);
+    PERFORM usher._check_names(login, grant_id, method, s);
+    PERFORM usher._check_profile(p, method, s);
     PERFORM usher._check_plan(groups, connection_limit, creates_roles, p.groups, p.connection_limit, p.creates_roles);
   ELSE
     PERFORM usher._check_same(old, login, profile, method);
     -- the promise is the one of the opening: a list that has changed since may take from it, and does not stop a shortening
     PERFORM usher._check_plan(groups, connection_limit, creates_roles, old.groups, old.connection_limit, old.creates_roles);
-    IF ends_at > old.ends_at OR fresh THEN PERFORM usher._check_profile(p, method); END IF;
+    IF ends_at > old.ends_at OR fresh THEN PERFORM usher._check_profile(p, method, s); END IF;
   END IF;
   -- counted from the first opening: prolonging does not start the clock again. The end was reckoned by the broker's clock:
   -- a minute is allowed for the difference, or a grant of exactly the maximum would fail by milliseconds
@@ -35,8 +37,8 @@ BEGIN
       AND ends_at > coalesce(old.opened_at, t) + make_interval(mins => p.max_minutes + 1) THEN
     PERFORM usher._refuse('ends_at', 'ends_at is not within the maximum of the profile', '42501');
   END IF;
-  PERFORM usher._check_login(login, person, method, old.grant_id IS NOT NULL);
-  IF old.grant_id IS NULL THEN PERFORM usher._count_opening(login, t); END IF;
+  PERFORM usher._check_login(login, person, method, old.grant_id IS NOT NULL, s);
+  IF old.grant_id IS NULL THEN PERFORM usher._count_opening(login, t, s); END IF;
 
   u := coalesce(u, usher._make(login, person, method));
   INSERT INTO usher.lease AS x (grant_id, role, login, profile, method, opened_at, ends_at, groups, connection_limit, creates_roles)
@@ -49,25 +51,25 @@ END $$;
 
 -- text, not name: a cast to name would cut 64+ bytes silently and two people would meet in one role. A login by password is told
 -- by its name: on RDS rds_iam shuts the password out, so nobody can use one login both ways.
-CREATE FUNCTION usher._check_names(login text, grant_id text, method text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION usher._check_names(login text, grant_id text, method text, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  IF login IS NULL OR octet_length(login) > 63 OR login !~ '^[a-z_][a-z0-9_]{0,62}$'
+  IF login IS NULL OR octet_length(login) > 63 OR login !~ '^[a-z_][a-z0-9_]*$'
      OR login ~ '^(pg_|rds|usher|aws|postgres$|master$|admin$|public$|none$|user$|current_|session_)'
-     OR method <> '' AND login !~ (SELECT value FROM usher.setting WHERE name = 'login_pattern')
+     OR method <> '' AND login !~ (s->>'login_pattern')
      OR method IN ('iam', 'password') AND (method = 'password') <> (login ~ '_pw$') THEN
     PERFORM usher._refuse('login_name', 'unacceptable login name', '22023');
   END IF;
-  IF grant_id IS NULL OR grant_id !~ '^[A-Za-z0-9_.:-]{8,64}$' THEN
+  IF grant_id IS NULL OR octet_length(grant_id) NOT BETWEEN 8 AND 64 OR grant_id !~ '^[A-Za-z0-9_.:-]+$' THEN
     PERFORM usher._refuse('grant_id', 'unacceptable grant_id', '22023');
   END IF;
 END $$;
 
 -- May this profile be given now?
-CREATE FUNCTION usher._check_profile(p usher.profile, method text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION usher._check_profile(p usher.profile, method text, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   bad text;
 BEGIN
-  IF (SELECT value FROM usher.setting WHERE name = 'paused') <> 'off' THEN
+  IF s->>'paused' <> 'off' THEN
     PERFORM usher._refuse('paused', 'usher is paused by the DBA', '55000');
   END IF;
   IF p.name IS NULL THEN PERFORM usher._refuse('profile', 'profile is not on the allow-list', '42501'); END IF;
@@ -105,13 +107,14 @@ BEGIN
 END $$;
 
 -- The name: is it free, or this person's, harmless, and used by this method?
-CREATE FUNCTION usher._check_login(login text, person text, method text, known boolean) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION usher._check_login(login text, person text, method text, known boolean, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   l usher.login;
   u oid := (SELECT oid FROM pg_roles WHERE rolname = login);
+  live int;
 BEGIN
   SELECT x.* INTO l FROM usher.login x WHERE x.name = login;
-  IF person IS NULL OR person !~ '^[A-Za-z0-9_.:-]{8,64}$' OR person <> l.person THEN
+  IF person IS NULL OR octet_length(person) NOT BETWEEN 8 AND 64 OR person !~ '^[A-Za-z0-9_.:-]+$' OR person <> l.person THEN
     PERFORM usher._refuse('person', 'the login belongs to another person, for ever', '42501');
   END IF;
   IF l.retired_at IS NOT NULL THEN PERFORM usher._refuse('retired', 'login is retired', '42501'); END IF;
@@ -126,22 +129,22 @@ BEGIN
     PERFORM usher._sync(l.role);
     u := (SELECT oid FROM pg_roles WHERE rolname = login);
   END IF;
-  IF NOT known AND (SELECT count(*) FROM usher.lease x WHERE x.role = l.role AND x.closed_at IS NULL)
-      >= (SELECT value::int FROM usher.setting WHERE name = 'max_live_per_login') THEN
+  live := (SELECT count(*) FROM usher.lease x WHERE x.role = l.role AND x.closed_at IS NULL);
+  IF NOT known AND live >= (s->>'max_live_per_login')::int THEN
     PERFORM usher._refuse('quota', 'too many live leases for this login', '54000');
   END IF;
-  UPDATE usher.login x SET person = _check_login.person, method = _check_login.method
-   WHERE x.name = login AND (x.person IS NULL OR x.method IS NULL);
-  IF u IS NOT NULL THEN PERFORM usher._check_role(u, login, method); END IF;
+  IF l.person IS NULL OR l.method IS NULL THEN
+    UPDATE usher.login x SET person = _check_login.person, method = _check_login.method WHERE x.name = login;
+  END IF;
+  IF u IS NOT NULL THEN PERFORM usher._check_role(u, login, method, live); END IF;
 END $$;
 
 -- A role that is ours: what did it pick up while it had no lease?
-CREATE FUNCTION usher._check_role(u oid, login text, method text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION usher._check_role(u oid, login text, method text, live int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  bad text;
   r record;
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM usher.lease x WHERE x.role = u AND x.closed_at IS NULL) THEN
+  IF live = 0 THEN
     -- any user may set his own password and settings and keep them for next time
     IF method = 'password' THEN PERFORM usher._insist(u, format('ALTER ROLE %I PASSWORD NULL', login)); END IF;
     FOR r IN SELECT d.datname FROM pg_db_role_setting c LEFT JOIN pg_database d ON d.oid = c.setdatabase WHERE c.setrole = u LOOP
@@ -154,16 +157,15 @@ BEGIN
   -- a member would gain these rights, and would itself become an IAM user
   IF EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.roleid = u AND m.member <> 'usher_owner'::regrole) THEN
     PERFORM usher._sync(u);
+    FOR r IN SELECT m.member::regrole AS bad FROM pg_auth_members m WHERE m.roleid = u AND m.member <> 'usher_owner'::regrole LOOP
+      PERFORM usher._refuse('member', format('login has a member: %s', r.bad), '42501');
+    END LOOP;
   END IF;
-  SELECT m.member::regrole::text INTO bad FROM pg_auth_members m WHERE m.roleid = u AND m.member <> 'usher_owner'::regrole LIMIT 1;
-  IF bad IS NOT NULL THEN PERFORM usher._refuse('member', format('login has a member: %s', bad), '42501'); END IF;
 END $$;
 
 -- Quotas bound what a thief of the broker's login can fill up, and are asked for new leases only: an end can always be moved, and
 -- closing never asks. By minutes, so that a long history costs nothing.
-CREATE FUNCTION usher._count_opening(login text, t timestamptz) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  s jsonb := (SELECT jsonb_object_agg(name, value) FROM usher.setting);
+CREATE FUNCTION usher._count_opening(login text, t timestamptz, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF (SELECT sum(n) FROM usher.opened WHERE minute > t - interval '1 h') >= (s->>'max_opens_per_hour')::int
      OR EXISTS (SELECT 1 FROM usher.lease x WHERE x.closed_at IS NULL OFFSET (s->>'max_live_leases')::int - 1) THEN

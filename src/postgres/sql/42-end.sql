@@ -22,7 +22,7 @@ CREATE FUNCTION usher._close_unopened(login text, grant_id text, t timestamptz) 
 DECLARE
   u oid := (SELECT l.role FROM usher.login l WHERE l.name = login AND l.dropped_at IS NULL);
 BEGIN
-  PERFORM usher._check_names(login, grant_id, '');
+  PERFORM usher._check_names(login, grant_id, '', '{}');
   IF EXISTS (SELECT 1 FROM usher.lease x WHERE x.grant_id = grant_id) OR (SELECT sum(n) FROM usher.opened WHERE minute > t - interval '1 h')
        >= (SELECT value::int FROM usher.setting WHERE name = 'max_opens_per_hour') THEN
     PERFORM usher._refuse('no_such_lease', 'no such lease', '42704');

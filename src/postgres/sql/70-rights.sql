@@ -19,6 +19,8 @@ BEGIN
       -- TimeZone Asia/Kolkata writes 'IST', which is read back as another zone, and VALID UNTIL moves by hours
       EXECUTE format('ALTER ROUTINE %s SET search_path = pg_catalog, pg_temp SET datestyle = ''ISO, YMD'' SET timezone = ''UTC''
         SET standard_conforming_strings = on SET lock_timeout = ''10s''', f.sig);
+      -- not for safety: what is asked here is small, and planning it anew for the values of each call costs more than asking it
+      EXECUTE format('ALTER ROUTINE %s SET plan_cache_mode = force_generic_plan', f.sig);
       IF current_setting('server_version_num')::int >= 160000 THEN
         EXECUTE format('ALTER ROUTINE %s SET createrole_self_grant = ''''', f.sig);
       END IF;
