@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     include: ['src/**/*.spec.ts', 'local/**/*.spec.ts', 'test/**/*.spec.ts'],
     reporters: ['default', './scripts/result-line.mjs'],
-    testTimeout: 30_000,
-    hookTimeout: 90_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     isolate: false,
     maxWorkers: 2,
   },
