@@ -13,7 +13,7 @@ const STEP_MS = 25;
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false>,
-  milliseconds = 20_000,
+  milliseconds = 40_000,
 ): Promise<T> {
   const deadline = Date.now() + milliseconds;
   for (;;) {
