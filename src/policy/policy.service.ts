@@ -62,7 +62,8 @@ export class PolicyService {
         ? (['viewGrants', what.holderId, 'grant'] as const)
         : (['viewRequests', what.requesterId, 'request'] as const);
     const person = personOf(actor, action);
-    const seen = this.#scopes(person, action).filter(({ allowed }) => allowed);
+    // what another sign-in would show is not hidden from them, and nothing else is shown by the want of one
+    const seen = this.#scopes(person, action).filter(({ allowed, stepUp }) => allowed || stepUp !== undefined);
     const sees = seen.some(
       ({ scope }) =>
         scope === 'all' ||

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { PinoLogger } from 'nestjs-pino';
 import { symbols } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { logIn } from '../../local/oidc/code-flow.ts';
 import { auditLines, forged, known, rowCounts } from '../support/people.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
@@ -208,10 +209,13 @@ const bad: readonly (readonly [name: string, token: () => string | Promise<strin
     /ID token/,
   ],
   [
-    'that is an ID token for the client',
-    () => forged(usher, { audience: usher.standIn.oidc.client.clientId + '-cli' }, { header: { typ: 'JWT' } }),
+    'that is the ID token of a real sign-in, by a client named as the audience',
+    async () => {
+      const { issuer, client } = usher.standIn.oidc;
+      return (await logIn({ issuer, ...client, scope: 'openid usher' }, 'alice')).idToken;
+    },
     'token_invalid',
-    /audience/,
+    /ID token/,
   ],
   ['that is a logout token', () => forged(usher, { claims: { events: {} } }), 'token_invalid', /logout token/],
   ['with altered claims', () => altered(1, asDave), 'token_invalid', /wrong signature/],
