@@ -19,11 +19,12 @@ import { RequestsController } from './requests.controller.js';
 import { RequestJobs } from './requests.job.js';
 import { RequestsResolver } from './requests.resolver.js';
 import { RequestsService } from './requests.service.js';
+import { SignInController } from './sign-in.controller.js';
 
 /** Who asks for what, who must say yes, and who may ask at all. */
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
-  controllers: [RequestsController, ExtensionsController, PeopleController],
+  controllers: [RequestsController, ExtensionsController, PeopleController, SignInController],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
     ...[ExtensionsService, ExtensionsResolver],

@@ -56,7 +56,7 @@ describe('the person in the claims', () => {
     ['constructor.name', {}, []],
     ['a.b', { a: ['b'] }, []],
   ])('groups at %s of %o', (path, claims, groups) => {
-    expect(personFromClaims({ ...base, ...claims }, path).groups).toEqual(groups);
+    expect(personFromClaims({ ...base, ...claims }, { groupsClaim: path }).groups).toEqual(groups);
   });
 
   test.each<[string, Record<string, unknown>]>([
@@ -79,12 +79,32 @@ describe('the person in the claims', () => {
     ['a long group', { groups: ['x'.repeat(257)] }],
     ['too many groups', { groups: Array.from({ length: 1_001 }, (_, index) => `g${index}`) }],
     ['groups left out', { _claim_names: { groups: 'src1' } }],
+    ['groups left out with a mere mark', { hasgroups: true }],
+    ['an ID token', { nonce: 'n' }],
+    ['an ID token of the hybrid flow', { s_hash: 'h' }],
+    ['a logout token', { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }],
+    ['an ID token of Keycloak', { typ: 'ID' }],
+    ['a refresh token of Keycloak', { typ: 'Refresh' }],
     ['an auth_time that is text', { auth_time: 'now' }],
     ['a negative auth_time', { auth_time: -1 }],
     ['an auth_time beyond time', { auth_time: 1e300 }],
     ['amr that is a number', { amr: 1 }],
   ])('refuses %s', (_, claims) => {
     expect(() => personFromClaims({ ...base, ...claims })).toThrow(ClaimError);
+  });
+
+  test('a prefix stands before each group, also before one that spells it', () => {
+    const names = { groupsPrefix: 'partner:' };
+    expect(personFromClaims({ ...base, groups: ['admins', 'partner:admins'] }, names).groups).toEqual([
+      'partner:admins',
+      'partner:partner:admins',
+    ]);
+  });
+
+  test('an IAM principal is believed only under the name that was configured', () => {
+    const claims = { ...base, aws_principal: 'arn:aws:iam::123456789012:user/ana' };
+    expect(personFromClaims(claims)).not.toHaveProperty('awsPrincipal');
+    expect(personFromClaims(claims, { awsPrincipalClaim: 'aws_principal' }).awsPrincipal).toBe(claims.aws_principal);
   });
 
   test('the refusal does not repeat the value', () => {

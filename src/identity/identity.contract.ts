@@ -36,12 +36,19 @@ export interface TokenVerifierConfig {
   /** Exactly as in the token and in the provider's discovery document; https, or http to a loopback host. */
   readonly issuer: string;
   readonly audience: string;
+  /** Clients (`azp`, `client_id`) whose tokens are accepted; absent: those of any client for this audience. */
+  readonly authorizedParties?: readonly string[] | undefined;
   /** Out of `tokenAlgorithms`; defaults to all of them. */
   readonly algorithms?: readonly string[];
   /** Defaults to 30. */
   readonly clockToleranceSeconds?: number;
   /** Path of the groups in the claims, dots for nesting; defaults to `groups`. */
   readonly groupsClaim?: string;
-  /** Claim that holds the ARN of the person's own IAM user or role; defaults to `aws_principal`. */
-  readonly awsPrincipalClaim?: string;
+  /** Put before each group; absent: groups are taken as they are. */
+  readonly groupsPrefix?: string | undefined;
+  /** Claim that holds the ARN of the person's own IAM user or role; absent: none is believed. */
+  readonly awsPrincipalClaim?: string | undefined;
+  /** The client as which a command line signs people in, and what it asks for. */
+  readonly cliClientId?: string | undefined;
+  readonly cliScope?: string;
 }

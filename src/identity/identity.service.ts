@@ -59,6 +59,8 @@ export class IdentityService {
       groups: verified.groups,
       locked: person.locked,
       authenticatedAt: verified.authenticatedAt,
+      ...(verified.acr !== undefined && { acr: verified.acr }),
+      ...(verified.amr !== undefined && { amr: verified.amr }),
       ...call,
     };
   }

@@ -14,8 +14,11 @@ export interface PersonActor {
   readonly groups: readonly string[];
   /** A locked person may do nothing; policy says so. */
   readonly locked: boolean;
-  /** Seconds since the person last proved who he is (`auth_time`), when the token says so. */
+  /** When the person last proved who he is (`auth_time`), when the token says so. */
   readonly authenticatedAt: Date | undefined;
+  /** How he proved it (`acr`, `amr`), when the token says so. */
+  readonly acr?: string;
+  readonly amr?: readonly string[];
   /** Address the call came from. */
   readonly address: string | undefined;
   /** Id of the call, in every log line and audit event it leads to. */

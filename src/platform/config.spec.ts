@@ -89,7 +89,20 @@ const variables: Record<string, Variable> = {
       ['PS256', ['PS256']],
       ['RS256, ES384', ['RS256', 'ES384']],
     ],
+    bad: [','],
   },
+  OIDC_AUTHORIZED_PARTIES: {
+    of: (s) => s.oidc.authorizedParties,
+    unset: undefined,
+    good: [
+      ['portal', ['portal']],
+      ['portal, cli,', ['portal', 'cli']],
+      ['', undefined],
+    ],
+    bad: [',', ' , '],
+  },
+  OIDC_CLI_CLIENT_ID: text((s) => s.oidc.cliClientId, undefined),
+  OIDC_CLI_SCOPE: text((s) => s.oidc.cliScope, 'openid'),
   OIDC_CLOCK_TOLERANCE_SECONDS: whole((s) => s.oidc.clockToleranceSeconds, 30, 0, 300),
   OIDC_GROUPS_CLAIM: text((s) => s.oidc.groupsClaim, 'groups'),
   OIDC_AWS_PRINCIPAL_CLAIM: text((s) => s.oidc.awsPrincipalClaim, 'aws_principal'),
@@ -138,6 +151,77 @@ describe('OIDC_ISSUER', () => {
       expect(() => readSettings(env)).toThrow('OIDC_ISSUER');
     }
   });
+});
+
+describe('OIDC_PROVIDERS', () => {
+  const partner = { issuer: 'https://partner.example', groupsPrefix: 'partner:' };
+  const sameGroups = { issuer: 'https://other.example', groups: 'same' };
+  const further = (given: unknown): Settings['furtherProviders'] =>
+    read({ OIDC_PROVIDERS: JSON.stringify(given) }).furtherProviders;
+
+  test('unset', () => expect(read({}).furtherProviders).toEqual([]));
+  test('what is not said has the defaults, and no IAM principal is believed', () =>
+    expect(further([partner, sameGroups])).toMatchObject([
+      {
+        ...partner,
+        audience: 'usher',
+        algorithms: ['RS256', 'ES256', 'EdDSA'],
+        clockToleranceSeconds: 30,
+        groupsClaim: 'groups',
+        awsPrincipalClaim: undefined,
+        authorizedParties: undefined,
+        cliScope: 'openid',
+      },
+      { issuer: 'https://other.example', groupsPrefix: undefined },
+    ]));
+  test('everything', () => {
+    const all = {
+      ...partner,
+      ...{ audience: 'broker', algorithms: ['ES384'], clockToleranceSeconds: 0, groupsClaim: 'roles' },
+      ...{ awsPrincipalClaim: 'arn', authorizedParties: ['portal'], cliClientId: 'cli', cliScope: 'openid usher' },
+    };
+    expect(further([all])).toEqual([all]);
+  });
+  test('a file that holds the list', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'usher-config-'));
+    try {
+      const file = join(directory, 'providers.json');
+      writeFileSync(file, JSON.stringify([partner]));
+      expect(read({ OIDC_PROVIDERS: file }).furtherProviders).toMatchObject([partner]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+  test.each<[string, unknown, RegExp]>([
+    ['no list', partner, /list/],
+    ['no object', ['https://partner.example'], /provider 1 is no object/],
+    ['no issuer', [{ groups: 'same' }], /provider 1 has no issuer/],
+    ['nothing said of its groups', [{ issuer: 'https://partner.example' }], /either a groupsPrefix/],
+    ['both said of its groups', [{ ...partner, groups: 'same' }], /either a groupsPrefix/],
+    ['groups that are said to be something else', [{ ...sameGroups, groups: 'prefixed' }], /either a groupsPrefix/],
+    ['an empty prefix', [{ ...partner, groupsPrefix: '' }], /groupsPrefix/],
+    ['a prefix that others can complete', [{ ...partner, groupsPrefix: 'ad' }], /one : or \/ at the end/],
+    ['a prefix within which another could lie', [{ ...partner, groupsPrefix: 'a:b:' }], /one : or \/ at the end/],
+    ['a prefix twice', [partner, { ...partner, issuer: 'https://other.example' }], /two providers/],
+    ['an issuer twice', [partner, { ...partner, groupsPrefix: 'other:' }], /there twice/],
+    ['the issuer of the first', [{ ...partner, issuer: 'https://idp.example' }], /there twice/],
+    ['the issuer of the first with a slash', [{ ...partner, issuer: 'https://idp.example/' }], /there twice/],
+    ['a misspelt field', [{ ...partner, authorisedParties: ['x'] }], /nothing is called authorisedParties/],
+    ['no parties', [{ ...partner, authorizedParties: [] }], /authorizedParties/],
+    ['parties that are no list', [{ ...partner, authorizedParties: 'portal' }], /authorizedParties/],
+    ['an algorithm that is no text', [{ ...partner, algorithms: [256] }], /algorithms/],
+    ['a tolerance that is text', [{ ...partner, clockToleranceSeconds: '30' }], /clockToleranceSeconds/],
+    ['a tolerance of an hour', [{ ...partner, clockToleranceSeconds: 3600 }], /clockToleranceSeconds/],
+    ['a client that is a number', [{ ...partner, cliClientId: 7 }], /cliClientId/],
+  ])('%s is refused by name', (_, given, says) => {
+    const read_ = (): unknown => further(given);
+    expect(read_).toThrow(ConfigError);
+    expect(read_).toThrow('OIDC_PROVIDERS');
+    expect(read_).toThrow(says);
+  });
+  test.each(['{', '[', '/no/such/file'])('%j is refused by name', (given) =>
+    expect(() => read({ OIDC_PROVIDERS: given })).toThrow('OIDC_PROVIDERS'),
+  );
 });
 
 describe('USHER_TRUST_BUNDLES', () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { oidcDefaults, parseProviders, refuseSameIssuer, type OidcProvider } from './oidc-providers.js';
 
 /** An operator's own bundles: by region, where the PEM (and PKCS7) stands and, for the broker itself, a file that holds it. */
 export type TrustOverrides = Readonly<Record<string, { partition?: string; pem: string; p7b?: string; file?: string }>>;
@@ -14,14 +15,9 @@ export interface Settings {
   /** Addresses or networks (CIDR) whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
   readonly stateDirectory: string;
-  readonly oidc: {
-    readonly issuer: string;
-    readonly audience: string;
-    readonly algorithms: readonly string[];
-    readonly clockToleranceSeconds: number;
-    readonly groupsClaim: string;
-    readonly awsPrincipalClaim: string;
-  };
+  /** The first provider: its groups are taken as they are. */
+  readonly oidc: OidcProvider;
+  readonly furtherProviders: readonly OidcProvider[];
   readonly aws: {
     readonly endpointUrl: string | undefined;
     readonly region: string | undefined;
@@ -121,23 +117,48 @@ function oneOf<T extends string>(env: Environment, name: string, fallback: T, wo
   return word;
 }
 
-/** A JSON object, or the name of a file that holds one. */
-function trustOverrides(env: Environment): TrustOverrides {
-  const given = text(env, 'USHER_TRUST_BUNDLES');
-  if (given === undefined) return {};
+/** Words separated by commas. */
+function words(env: Environment, name: string): string[] | undefined {
+  const value = text(env, name);
+  if (value === undefined) return undefined;
+  const found = value.split(',').flatMap((word) => (word.trim() === '' ? [] : [word.trim()]));
+  if (found.length === 0) throw new ConfigError(`${name} must be words separated by commas`);
+  return found;
+}
+
+/** What JSON says, or a file with JSON in it that is named instead. */
+function document<T>(env: Environment, name: string, unset: T, read: (parsed: unknown) => T): T {
+  const given = text(env, name);
+  if (given === undefined) return unset;
   try {
-    const parsed: unknown = JSON.parse(given.startsWith('{') ? given : readFileSync(given, 'utf8'));
-    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error('not an object');
-    for (const [region, bundle] of Object.entries(parsed as Record<string, unknown>)) {
-      const pem = (bundle as { pem?: unknown } | null)?.pem;
-      if (typeof pem !== 'string') throw new Error(`${region}.pem must be the URL of a PEM bundle`);
-    }
-    return parsed as TrustOverrides;
+    return read(JSON.parse(/^[{[]/.test(given) ? given : readFileSync(given, 'utf8')));
   } catch (error) {
-    throw new ConfigError(
-      `USHER_TRUST_BUNDLES cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new ConfigError(`${name} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function parseTrustOverrides(parsed: unknown): TrustOverrides {
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error('not an object');
+  for (const [region, bundle] of Object.entries(parsed as Record<string, unknown>)) {
+    const pem = (bundle as { pem?: unknown } | null)?.pem;
+    if (typeof pem !== 'string') throw new Error(`${region}.pem must be the URL of a PEM bundle`);
+  }
+  return parsed as TrustOverrides;
+}
+
+function firstProvider(env: Environment): OidcProvider {
+  return {
+    issuer: required(env, 'OIDC_ISSUER', 'people sign in with the tokens of your OpenID Connect provider'),
+    audience: text(env, 'OIDC_AUDIENCE') ?? oidcDefaults.audience,
+    algorithms: words(env, 'OIDC_ALGORITHMS') ?? oidcDefaults.algorithms,
+    clockToleranceSeconds: integer(env, 'OIDC_CLOCK_TOLERANCE_SECONDS', oidcDefaults.clockToleranceSeconds, 0, 300),
+    groupsClaim: text(env, 'OIDC_GROUPS_CLAIM') ?? oidcDefaults.groupsClaim,
+    groupsPrefix: undefined,
+    awsPrincipalClaim: text(env, 'OIDC_AWS_PRINCIPAL_CLAIM') ?? 'aws_principal',
+    authorizedParties: words(env, 'OIDC_AUTHORIZED_PARTIES'),
+    cliClientId: text(env, 'OIDC_CLI_CLIENT_ID'),
+    cliScope: text(env, 'OIDC_CLI_SCOPE') ?? oidcDefaults.cliScope,
+  };
 }
 
 /**
@@ -145,6 +166,7 @@ function trustOverrides(env: Environment): TrustOverrides {
  * @throws ConfigError naming the variable and what it must be
  */
 export function readSettings(env: Environment): Settings {
+  const oidc = firstProvider(env);
   return {
     host: text(env, 'USHER_HOST') ?? '127.0.0.1',
     port: integer(env, 'USHER_PORT', 3000, 0, 65535),
@@ -155,14 +177,12 @@ export function readSettings(env: Environment): Settings {
       .filter((address) => address !== ''),
     databasePoolSize: integer(env, 'USHER_DATABASE_POOL_SIZE', 20, 4, 500),
     stateDirectory: resolve(text(env, 'USHER_STATE_DIR') ?? '.usher/state'),
-    oidc: {
-      issuer: required(env, 'OIDC_ISSUER', 'people sign in with the tokens of your OpenID Connect provider'),
-      audience: text(env, 'OIDC_AUDIENCE') ?? 'usher',
-      algorithms: (text(env, 'OIDC_ALGORITHMS') ?? 'RS256,ES256,EdDSA').split(',').map((name) => name.trim()),
-      clockToleranceSeconds: integer(env, 'OIDC_CLOCK_TOLERANCE_SECONDS', 30, 0, 300),
-      groupsClaim: text(env, 'OIDC_GROUPS_CLAIM') ?? 'groups',
-      awsPrincipalClaim: text(env, 'OIDC_AWS_PRINCIPAL_CLAIM') ?? 'aws_principal',
-    },
+    oidc,
+    furtherProviders: document(env, 'OIDC_PROVIDERS', [], (parsed) => {
+      const further = parseProviders(parsed);
+      refuseSameIssuer([oidc, ...further]);
+      return further;
+    }),
     aws: {
       endpointUrl: text(env, 'AWS_ENDPOINT_URL'),
       region: text(env, 'AWS_REGION') ?? text(env, 'AWS_DEFAULT_REGION'),
@@ -175,7 +195,7 @@ export function readSettings(env: Environment): Settings {
       env: (name) => (name.startsWith('USHER_SECRET_') ? env[name] : undefined),
     },
     policyFile: text(env, 'USHER_POLICY_FILE'),
-    trustOverrides: trustOverrides(env),
+    trustOverrides: document(env, 'USHER_TRUST_BUNDLES', {}, parseTrustOverrides),
     trustMirror: {
       hours: integer(env, 'USHER_TRUST_MIRROR_HOURS', 0, 0, 720),
       from: address(env, 'USHER_TRUST_MIRROR_FROM'),

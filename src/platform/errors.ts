@@ -26,6 +26,7 @@ export const errorCodes = [
   'token_missing',
   'token_invalid',
   'token_expired',
+  'step_up_required',
   // forbidden
   'policy_denied',
   'own_request',
@@ -83,6 +84,14 @@ export interface FieldProblem {
   message: string;
 }
 
+/** What the sign-in behind a call must be for the call to succeed (RFC 9470). */
+export interface StepUp {
+  /** At most so many seconds ago. */
+  readonly maxAgeSeconds?: number;
+  /** By one of these authentication context classes, the preferred first. */
+  readonly acrValues?: readonly string[];
+}
+
 /**
  * The only way a service refuses. The message and advice reach the caller, so neither may hold a secret.
  * @param advice one sentence a person can act on
@@ -101,12 +110,14 @@ export class DomainError extends Error {
       fields?: readonly FieldProblem[];
       retryAfterSeconds?: number;
       onRecord?: DomainError;
+      stepUp?: StepUp;
     } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.fields = options.fields ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.onRecord = options.onRecord;
+    this.stepUp = options.stepUp;
   }
 
   /** Seconds after which the same call may succeed, when that is known. */
@@ -114,4 +125,7 @@ export class DomainError extends Error {
 
   /** The refusal that this one stands for, where its caller must not learn even that. It is what goes on record. */
   readonly onRecord: DomainError | undefined;
+
+  /** With `step_up_required`: the sign-in that would do. */
+  readonly stepUp: StepUp | undefined;
 }

@@ -25,6 +25,11 @@ const dave = person('dave', 'admins');
 const erin = person('erin', 'security');
 const frank = person('frank', 'monitoring');
 const nobody = person('nobody');
+/** As the token of somebody says who signed in so many seconds ago. */
+const signedIn = (who: typeof alice, secondsAgo: number) => ({
+  ...who,
+  authenticatedAt: new Date(now.getTime() - secondsAgo * 1_000),
+});
 const locked = (who: typeof alice) => ({ ...who, locked: true });
 
 const orders = { id: 'orders', environment: 'prod', ownerGroup: 'orders-owners', enabled: true } as const;
@@ -48,6 +53,7 @@ const gina = person('gina', 'password-managers');
 const mighty = person('mighty', 'orders-owners', 'engineers', 'admins');
 const asked: AccessContext = { durationMinutes: 60, method: 'iam', mode: 'session', hasTicket: true };
 
+const tagged: ProfileFacts = { ...read, target: { ...orders, tags: { 'usher:step-up': 'yes' } } };
 const request = { id: 'r1', requesterId: 'alice', profile: read, approverIds: [] as string[] };
 const grant = { id: 'g1', holderId: 'alice', profile: read, live: true, expiresAt: new Date('2026-03-10T11:00:00Z') };
 
@@ -78,6 +84,10 @@ const allowed: Case[] = [
   ['an owner approves', bob, 'approve', request],
   ['a second owner approves', person('ben', 'orders-owners'), 'approve', { ...request, approverIds: ['bob'] }],
   ['an owner denies', bob, 'deny', request],
+  ['whoever just signed in asks where that is demanded', signedIn(alice, 900), 'request', tagged],
+  ['the holder mints there', signedIn(alice, 0), 'mintToken', { ...grant, profile: tagged }],
+  ['an owner denies there, whenever he signed in', bob, 'deny', { ...request, profile: tagged }],
+  ['the holder revokes there, whenever he signed in', alice, 'revoke', { ...grant, profile: tagged }],
   ['an owner denies what was asked of a disabled target', bob, 'deny', { ...request, profile: off }],
   ['an owner denies what he approved', bob, 'deny', { ...request, approverIds: ['bob'] }],
   ['the requester cancels', alice, 'cancel', request],
@@ -185,6 +195,16 @@ const forbidden: [by: string, ...Case][] = [
   ['duration-within-profile', 'too long to skip', alice, 'skipApproval', free, { durationMinutes: 241 }],
   ['prod-needs-ticket', 'production without a ticket', alice, 'request', read, { hasTicket: false }],
   ['prod-needs-ticket', 'production without a ticket, by its owner', bob, 'request', write, { hasTicket: false }],
+  ['step-up-where-tagged', 'a sign-in of long ago', signedIn(alice, 901), 'request', tagged],
+  ['step-up-where-tagged', 'a sign-in of which nobody says when', alice, 'request', tagged],
+  [
+    'step-up-where-tagged',
+    'a token for a sign-in of long ago',
+    signedIn(alice, 901),
+    'mintToken',
+    { ...grant, profile: tagged },
+  ],
+  ['step-up-where-tagged', 'a yes of long ago', signedIn(bob, 901), 'approve', { ...request, profile: tagged }],
   ['never-oneself', 'an administrator removes himself', dave, 'administerPeople', dave],
   ['never-oneself', 'somebody of security locks himself', erin, 'lockPeople', erin],
   ['use-needs-live-grant', 'a grant that is not open', alice, 'mintToken', { ...grant, live: false }],

@@ -116,6 +116,78 @@ describe('approvals', () => {
   });
 });
 
+describe('the sign-in behind a call', () => {
+  const at = (more: Partial<Question['actor']>): Question => ({ ...question, actor: { ...question.actor, ...more } });
+  const permits = (condition: string, more: Partial<Question['actor']> = {}): boolean =>
+    engineOf(`@id("if") permit (principal, action, resource) when { ${condition} };`).decide(at(more)).allowed;
+
+  test.each<[string, Partial<Question['actor']>]>([
+    [
+      'context has authAgeSeconds && context.authAgeSeconds == 90',
+      { authenticatedAt: new Date(now.getTime() - 90_999) },
+    ],
+    [
+      'context has authAgeSeconds && context.authAgeSeconds == 0',
+      { authenticatedAt: new Date(now.getTime() + 20_000) },
+    ],
+    ['context has acr && context.acr == "urn:mfa"', { acr: 'urn:mfa' }],
+    ['context.amr.contains("otp")', { amr: ['pwd', 'otp'] }],
+  ])('is there to ask for: %s', (condition, more) => {
+    expect(permits(condition, more)).toBe(true);
+    expect(permits(condition)).toBe(false);
+  });
+
+  test('what the token does not say is absent, not something', () => {
+    expect(permits('!(context has authAgeSeconds) && !(context has acr) && context.amr.isEmpty()')).toBe(true);
+  });
+
+  const fresh = `@id("fresh") @advice("Sign in.") @max_age("60")
+    forbid (principal, action, resource) unless { context has authAgeSeconds && context.authAgeSeconds <= 60 };`;
+  const strong = `@id("strong") @advice("Use a key.") @acr_values("phrh phr") @max_age("600")
+    forbid (principal, action, resource) unless { context has acr && ["phrh", "phr"].contains(context.acr) };`;
+  const stop = `@id("stop") @advice("Stop.") forbid (principal, action, resource) when { principal.locked };`;
+
+  test('that alone would do is asked for', () => {
+    const asking = engineOf(permitAll + fresh);
+    expect(asking.decide(question)).toMatchObject({
+      allowed: false,
+      policies: ['fresh'],
+      advice: ['Sign in.'],
+      stepUp: { maxAgeSeconds: 60 },
+    });
+    expect(asking.decide(at({ authenticatedAt: now })).allowed).toBe(true);
+  });
+
+  test('does for all that ask for one', () => {
+    expect(engineOf(permitAll + fresh + strong).decide(question).stepUp).toEqual({
+      maxAgeSeconds: 60,
+      acrValues: ['phrh', 'phr'],
+    });
+    const other = strong.replace('"strong"', '"other"').replace('"phrh phr"', '"phr"').replace('"600"', '"30"');
+    expect(engineOf(permitAll + other + strong).decide(question).stepUp).toEqual({
+      maxAgeSeconds: 30,
+      acrValues: ['phr'],
+    });
+  });
+
+  test('is not asked for where it would not help', () => {
+    const alsoStopped = engineOf(permitAll + fresh + stop).decide(at({ locked: true }));
+    expect(alsoStopped).toMatchObject({ allowed: false, policies: ['fresh', 'stop'] });
+    expect(alsoStopped).not.toHaveProperty('stepUp');
+    const neverPermitted = engineOf(
+      `@id("zoe") permit (principal == Usher::Person::"zoe", action, resource); ${fresh}`,
+    );
+    expect(neverPermitted.decide(question)).toEqual({
+      ...{ allowed: false, policies: [], advice: [], approvals: 0, errors: [] },
+    });
+    const faulty = engineOf(
+      `${permitAll} ${fresh} @id("err") @advice("x") forbid (principal, action == Usher::Action::"request", resource) when { resource.maxMinutes + 9223372036854775807 > 0 };`,
+    ).decide(question);
+    expect(faulty.errors).not.toEqual([]);
+    expect(faulty).not.toHaveProperty('stepUp');
+  });
+});
+
 describe('a policy file is refused, by name and reason', () => {
   const directory = mkdtempSync(join(tmpdir(), 'usher-policy-'));
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -162,6 +234,16 @@ describe('a policy file is refused, by name and reason', () => {
       '@id("see") @approvals("2") permit (principal, action == Usher::Action::"viewTrust", resource);',
       /policy "see": @approvals/,
     ],
+    ['an age that is none', `@id("age") @advice("x") @max_age("15m") forbid ${scope};`, /policy "age": @max_age/],
+    ['an age without bounds', `@id("age") @advice("x") @max_age("86401") forbid ${scope};`, /policy "age": @max_age/],
+    ['an age that is empty', `@id("age") @advice("x") @max_age forbid ${scope};`, /policy "age": @max_age/],
+    ['an age of a permit', `@id("age") @max_age("900") permit ${scope};`, /policy "age": @max_age and @acr_values/],
+    [
+      'classes that would break a header',
+      `@id("acr") @advice("x") @acr_values("a\\"b") forbid ${scope};`,
+      /policy "acr": @acr_values/,
+    ],
+    ['no class at all', `@id("acr") @advice("x") @acr_values("") forbid ${scope};`, /policy "acr": @acr_values/],
     ['a template', '@id("tpl") permit (principal == ?principal, action, resource);', /templates/],
     ['nothing', '// nothing here', /no policy/],
     [

@@ -5,6 +5,7 @@ import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
 import { actions, type Decision } from './policy.contract.js';
 import { checkPolicies, PolicyFileError, type CheckedPolicies } from './policy-text.js';
 import { toCedar, type CedarQuestion, type Question } from './question.js';
+import { joinStepUps } from './step-up.js';
 
 /** The policy that is shipped, and the schema that every policy is checked against. */
 export const defaultPolicyFile = fileURLToPath(new URL('./default.cedar', import.meta.url));
@@ -48,10 +49,20 @@ export class PolicyEngine {
 
   /** For questions that are already in Cedar's form. Never throws. */
   decideCedar(question: CedarQuestion): Decision {
+    const decision = this.#ask(question, question.action.id);
+    const stepUps = decision.policies.flatMap((id) => this.#checked.notes.get(id)?.stepUp ?? []);
+    const onlyStepUps = stepUps.length > 0 && stepUps.length === decision.policies.length;
+    if (decision.allowed || decision.errors.length > 0 || !onlyStepUps) return decision;
+    // Nobody is sent to sign in anew for what he would then be denied all the same: without these forbids it must be allowed
+    const otherwise = this.#ask(question, signedIn(question.action.id));
+    return otherwise.allowed ? { ...decision, stepUp: joinStepUps(stepUps) } : otherwise;
+  }
+
+  #ask(question: CedarQuestion, policies: string): Decision {
     try {
       const answer = cedar.statefulIsAuthorized({
         ...question,
-        preparsedPolicySetId: `${this.version}:${question.action.id}`,
+        preparsedPolicySetId: `${this.version}:${policies}`,
         preparsedSchemaName: this.version,
         validateRequest: true,
       });
@@ -86,11 +97,20 @@ export class PolicyEngine {
     refuseFailure(schemaFile, cedar.preparseSchema(this.version, schema));
     for (const action of actions) {
       const ids = this.#checked.byAction.get(action) ?? [];
-      const staticPolicies = Object.fromEntries(ids.map((id) => [id, this.#checked.texts[id] ?? '']));
-      refuseFailure(file, cedar.preparsePolicySet(`${this.version}:${action}`, { staticPolicies }));
+      const others = ids.filter((id) => !this.#checked.notes.get(id)?.stepUp);
+      this.#prepareSet(file, action, ids);
+      if (others.length < ids.length) this.#prepareSet(file, signedIn(action), others);
     }
   }
+
+  #prepareSet(file: string, name: string, ids: readonly string[]): void {
+    const staticPolicies = Object.fromEntries(ids.map((id) => [id, this.#checked.texts[id] ?? '']));
+    refuseFailure(file, cedar.preparsePolicySet(`${this.version}:${name}`, { staticPolicies }));
+  }
 }
+
+/** The policies of an action without those that ask for another sign-in: as they would decide after it. */
+const signedIn = (action: string): string => `${action}:signed-in`;
 
 const denied = (errors: readonly string[]): Decision => ({
   allowed: false,

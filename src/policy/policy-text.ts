@@ -1,11 +1,15 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
+import type { StepUp } from '../platform/errors.js';
 import { actions, type Action } from './policy.contract.js';
+import { readStepUp } from './step-up.js';
 
 /** What a policy says of itself, beside its rule. */
 export interface PolicyNote {
   readonly effect: 'permit' | 'forbid';
   readonly advice: string | undefined;
   readonly approvals: number;
+  /** Of a forbid that another sign-in would lift. */
+  readonly stepUp: StepUp | undefined;
 }
 
 /** A policy file that passed every check: texts by `@id`, their notes, and which of them can matter to each action. */
@@ -22,7 +26,7 @@ export class PolicyFileError extends Error {
 
 const maxBytes = 256 * 1024;
 const maxNesting = 50;
-const knownAnnotations = new Set(['id', 'advice', 'approvals']);
+const knownAnnotations = new Set(['id', 'advice', 'approvals', 'max_age', 'acr_values']);
 const idShape = /^[a-z][a-z0-9-]{0,62}$/;
 const approvalsShape = /^([1-9]|10)$/;
 
@@ -98,7 +102,8 @@ function readNote(file: string, policy: string): [string, PolicyNote] {
     throw new PolicyFileError(`${file}: policy "${id}": ${what}`);
   };
   for (const name of Object.keys(annotations)) {
-    if (!knownAnnotations.has(name)) refuse(`unknown annotation @${name}; there are @id, @advice and @approvals.`);
+    if (!knownAnnotations.has(name))
+      refuse(`unknown annotation @${name}; there are @id, @advice, @approvals, @max_age and @acr_values.`);
   }
   if (read.json.effect === 'forbid' && !advice?.trim()) {
     refuse('a forbid needs @advice("…"): what can the person do about it?');
@@ -106,7 +111,11 @@ function readNote(file: string, policy: string): [string, PolicyNote] {
   if (approvals !== undefined && (read.json.effect !== 'permit' || !approvalsShape.test(approvals ?? ''))) {
     refuse('@approvals("n") belongs on a permit and is 1 to 10.');
   }
-  return [id, { effect: read.json.effect, advice: advice ?? undefined, approvals: Number(approvals ?? 0) }];
+  const { effect } = read.json;
+  const stepUp = readStepUp(annotations, refuse);
+  if (stepUp && effect !== 'forbid')
+    refuse('@max_age and @acr_values belong on a forbid, which another sign-in lifts.');
+  return [id, { effect, advice: advice ?? undefined, approvals: Number(approvals ?? 0), stepUp }];
 }
 
 function validate(file: string, texts: Record<string, string>, schema: string): void {

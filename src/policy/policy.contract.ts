@@ -1,3 +1,5 @@
+import type { StepUp } from '../platform/errors.js';
+
 /** Where a target stands in the life of software. The same words as `Usher::Environment` in `schema.cedarschema`. */
 export const environments = ['prod', 'staging', 'test', 'dev'] as const;
 export type Environment = (typeof environments)[number];
@@ -118,6 +120,10 @@ export interface PolicyPerson {
   readonly groups: readonly string[];
   /** A locked person may do nothing. Required, so that nobody forgets to look. */
   readonly locked: boolean;
+  /** Of the sign-in behind the call, as far as its token says. */
+  readonly authenticatedAt?: Date | undefined;
+  readonly acr?: string;
+  readonly amr?: readonly string[];
 }
 
 export interface Decision {
@@ -128,6 +134,8 @@ export interface Decision {
   readonly advice: readonly string[];
   /** The highest `@approvals` of the permits that allowed; 0 when none says. The profile's number is the floor: see `approvalsNeeded`. */
   readonly approvals: number;
+  /** The sign-in with which it would be allowed; only where nothing else is in the way. */
+  readonly stepUp?: StepUp;
   /** Faults met while deciding, for the log. Any fault denies. */
   readonly errors: readonly string[];
 }

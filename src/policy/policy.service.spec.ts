@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { systemActor, type PersonActor, type PersonId } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
-import { PolicyEngine } from './engine.js';
+import { defaultPolicyFile, PolicyEngine } from './engine.js';
 import { PolicyService, type GrantFacts, type ProfileFacts, type RequestFacts } from './policy.service.js';
 
 class FixedClock extends Clock {
@@ -113,6 +114,40 @@ describe('authorize', () => {
     const refusal = refusalOf(() => policy.authorize(person('ana', ['engineers']), 'request', broken, access));
     expect(refusal.cause).toBeInstanceOf(Error);
     expect(`${refusal.message} ${refusal.advice}`).not.toContain('1.5');
+  });
+});
+
+describe('another sign-in', () => {
+  const fresh = (who: PersonActor): PersonActor => ({ ...who, authenticatedAt: clock.at });
+  const asking = new PolicyService(
+    new PolicyEngine(
+      `${readFileSync(defaultPolicyFile, 'utf8')}
+      @id("see-fresh") @advice("Sign in again.") @max_age("60") forbid (principal, action, resource)
+      unless { context has authAgeSeconds && context.authAgeSeconds <= 60 };`,
+      'company.cedar',
+    ),
+    clock,
+  );
+
+  test('is asked for where it is all that is missing', () => {
+    const refusal = refusalOf(() => asking.authorize(person('ana'), 'mintToken', grant));
+    expect(refusal).toMatchObject({ kind: 'unauthenticated', code: 'step_up_required', advice: 'Sign in again.' });
+    expect(refusal.stepUp).toEqual({ maxAgeSeconds: 60 });
+    expect(refusal.message).toContain('(see-fresh)');
+    expect(asking.authorize(fresh(person('ana')), 'mintToken', grant).allowed).toBe(true);
+  });
+
+  test('is asked for before a list, of whoever may see anything of it', () => {
+    expect(refusalOf(() => asking.visible(person('ana'), 'viewGrants')).code).toBe('step_up_required');
+    expect(asking.visible(fresh(person('ana')), 'viewGrants')).toEqual(['own', 'owned']);
+    expect(refusalOf(() => asking.visible(person('ana', [], true), 'viewGrants')).code).toBe('policy_denied');
+  });
+
+  test('tells nobody that there is something which is not theirs', () => {
+    const stranger = refusalOf(() => asking.authorize(fresh(person('zoe')), 'mintToken', grant));
+    expect(stranger).toMatchObject({ kind: 'not_found', code: 'grant_not_found' });
+    const stale = refusalOf(() => asking.authorize(person('zoe'), 'mintToken', grant));
+    expect(stale).toMatchObject({ kind: 'not_found', code: 'grant_not_found' });
   });
 });
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor, PersonActor } from '../platform/actor.js';
 import type { Clock } from '../platform/clock.js';
-import { DomainError, type ErrorCode } from '../platform/errors.js';
+import { DomainError, type ErrorCode, type StepUp } from '../platform/errors.js';
 import { absent } from './absent.js';
 import type { PolicyEngine } from './engine.js';
 import {
@@ -40,7 +40,8 @@ export class PolicyService {
   /**
    * @throws DomainError `grant_not_found`, `request_not_found` where the person may not even see it, with the refusal on record;
    *   `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token or password on somebody
-   *   else's grant, else `policy_denied`; the advice is the policy's own
+   *   else's grant, else `policy_denied`; the advice is the policy's own;
+   *   `unauthenticated`: `step_up_required` where another sign-in is all that is missing
    * @throws Error when a job asks, which is a fault of ours
    */
   authorize<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
@@ -48,6 +49,7 @@ export class PolicyService {
     if (decision.allowed) return decision;
     const refused = refusal(actor, action, about[0], decision);
     const kind = actionKinds[action];
+    if (decision.stepUp) throw refused; // it is theirs to do, so there is nothing to hide
     throw kind === 'grant' || kind === 'request'
       ? this.veiled(actor, about[0] as GrantFacts | RequestFacts, refused)
       : refused;
@@ -60,7 +62,8 @@ export class PolicyService {
         ? (['viewGrants', what.holderId, 'grant'] as const)
         : (['viewRequests', what.requesterId, 'request'] as const);
     const person = personOf(actor, action);
-    const seen = this.#scopes(person, action).filter(({ allowed }) => allowed);
+    // what another sign-in would show is not hidden from them, and nothing else is shown by the want of one
+    const seen = this.#scopes(person, action).filter(({ allowed, stepUp }) => allowed || stepUp !== undefined);
     const sees = seen.some(
       ({ scope }) =>
         scope === 'all' ||
@@ -92,7 +95,7 @@ export class PolicyService {
     this.#record(actor, action);
     const decisions = this.#scopes(person, action);
     const allowed = decisions.filter(({ allowed }) => allowed).map(({ scope }) => scope);
-    const [first] = decisions;
+    const first = decisions.find(({ stepUp }) => stepUp) ?? decisions[0];
     if (allowed.length === 0 && first) throw refusal(actor, action, undefined, first);
     return allowed;
   }
@@ -123,11 +126,17 @@ function personOf(actor: Actor, action: Action): PersonActor {
 }
 
 function refusal(actor: Actor, action: Action, resource: Question['resource'], decision: Decision): DomainError {
+  if (decision.stepUp) return stepUpRequired(action, decision, decision.stepUp);
   const code = codeOf(actor, action, resource, decision);
   const advice = decision.advice.length > 0 ? decision.advice.join(' ') : adviceWhenNothingPermits;
   const cause = decision.errors.length > 0 ? { cause: new Error(decision.errors.join('; ')) } : {};
   const by = decision.policies.length > 0 ? ` (${decision.policies.join(', ')})` : '';
   return new DomainError('forbidden', code, `Policy does not allow you to ${said[action]}${by}.`, advice, cause);
+}
+
+function stepUpRequired(action: Action, { policies, advice }: Decision, stepUp: StepUp): DomainError {
+  const message = `Policy asks for another sign-in before you may ${said[action]} (${policies.join(', ')}).`;
+  return new DomainError('unauthenticated', 'step_up_required', message, advice.join(' '), { stepUp });
 }
 
 function codeOf(actor: Actor, action: Action, resource: Question['resource'], { policies }: Decision): ErrorCode {

@@ -46,11 +46,20 @@ export function toCedar({ actor, action, resource, context: { now, ...asked } }:
     principal: uid('Person', actor.id),
     action: uid('Action', action),
     resource: resourceUid,
-    context: { now: datetime(now), ...asked },
+    context: { now: datetime(now), ...signIn(actor, now), ...asked },
     // the one who is administered may be the one who asks: an entity must not stand there twice
     entities: [person, ...entities.filter((entity) => !isSame(entity, person))],
   };
 }
+
+/** A sign-in that lies a little ahead, by clocks that differ, is as fresh as can be; more than that no token passes. */
+const signIn = ({ authenticatedAt, acr, amr = [] }: PolicyPerson, now: Date) => ({
+  ...(authenticatedAt && {
+    authAgeSeconds: Math.max(0, Math.floor((now.getTime() - authenticatedAt.getTime()) / 1_000)),
+  }),
+  ...(acr !== undefined && { acr }),
+  amr: [...amr],
+});
 
 function describe(kind: ResourceKind, resource: Question['resource']): [TypeAndId, EntityJson[]] {
   switch (kind) {

@@ -111,7 +111,7 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'GET /v1/trust/mirror': { row: everybody },
   'GET /metrics': { row: [403, 403, 200, 200] },
 };
-const anonymous = ['GET /health/live', 'GET /health/ready'];
+const anonymous = ['GET /health/live', 'GET /health/ready', 'GET /v1/sign-in'];
 /** For everybody too; here there is nothing to hand out. See trust-mirror.spec.ts. */
 const file = 'GET /v1/trust/bundles/{name}.pem';
 
@@ -369,6 +369,7 @@ test('every route and every operation has a row, and every handler an action', (
   expect(open_.map(({ handler }) => handler)).toEqual([
     'HealthController.live',
     'HealthController.ready',
+    'SignInController.tell',
     'TrustMirrorController.pem',
   ]);
 });

@@ -1,7 +1,11 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { PinoLogger } from 'nestjs-pino';
 import { symbols } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { logIn } from '../../local/oidc/code-flow.ts';
 import { auditLines, forged, known, rowCounts } from '../support/people.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
@@ -9,7 +13,17 @@ let usher: Usher;
 /** All that the service wrote to its log while this file ran. */
 let log = '';
 
+/** Where an attacker's keys would lie; who asks there for them has lost. */
+const lair = createServer((request, response) => {
+  asked.push(request.url ?? '');
+  response.end(JSON.stringify({ keys: [{ ...publicOf(foreignKey), kid: 'mine', alg: 'RS256', use: 'sig' }] }));
+});
+const asked: string[] = [];
+const lairUrl = (): string => `http://127.0.0.1:${(lair.address() as AddressInfo).port}/jwks`;
+
 beforeAll(async () => {
+  lair.listen(0, '127.0.0.1');
+  await once(lair, 'listening');
   usher = await startUsher({ settings: { jobs: false } });
   const { root } = PinoLogger;
   const stream = (root as unknown as Record<symbol, { write(line: string): void }>)[symbols.streamSym];
@@ -20,7 +34,10 @@ beforeAll(async () => {
   root.level = 'trace';
   root.info('the test is listening');
 });
-afterAll(() => usher?.close());
+afterAll(async () => {
+  lair.close();
+  await usher?.close();
+});
 
 const foreignKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 const now = (): number => Math.floor(Date.now() / 1000);
@@ -34,6 +51,27 @@ const asDave = (payload: string): string => {
   const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
   return Buffer.from(JSON.stringify({ ...claims, sub: '00u1d5pt6d', groups: ['admins'] })).toString('base64url');
 };
+/** Signed by the provider itself, over texts that JSON.stringify would not write. */
+function signedText(claims: string | Buffer, header?: string): string {
+  const { kid, privateJwk } = usher.standIn.oidc.keys;
+  const parts = [header ?? JSON.stringify({ alg: 'RS256', typ: 'at+jwt', kid }), claims];
+  const input = parts.map((part) => Buffer.from(part).toString('base64url')).join('.');
+  const key = createPrivateKey({ key: privateJwk, format: 'jwk' });
+  return `${input}.${sign('sha256', Buffer.from(input), key).toString('base64url')}`;
+}
+const goodClaims = (): string => JSON.stringify(usher.standIn.oidc.claimsOf('alice'));
+const withAgain = (name: string, value: unknown): string =>
+  `${goodClaims().slice(0, -1)},${JSON.stringify(name)}:${JSON.stringify(value)}}`;
+
+/** The same bytes to a lenient reader: only bits that base64url does not use are others. */
+function leftOver(signature: string): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  const last = alphabet.indexOf(signature.slice(-1));
+  return `${signature.slice(0, -1)}${alphabet[last ^ 1]}`;
+}
+const bringing = (header: Record<string, unknown>): string =>
+  forged(usher, {}, { key: foreignKey, header: { kid: 'mine', ...header } });
+
 const flipped = (text: string): string => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
 
 const bad: readonly (readonly [name: string, token: () => string | Promise<string>, code: string, says: RegExp])[] = [
@@ -62,8 +100,32 @@ const bad: readonly (readonly [name: string, token: () => string | Promise<strin
     'that brings its own key',
     () => forged(usher, {}, { key: foreignKey, header: { jwk: publicOf(foreignKey) } }),
     'token_invalid',
-    /wrong signature/,
+    /jwk in its header/,
   ],
+  ['that says where its key is', () => bringing({ jku: lairUrl() }), 'token_invalid', /jku in its header/],
+  [
+    'that says where its certificate is',
+    () => bringing({ x5u: lairUrl(), x5t: 'AAAA' }),
+    'token_invalid',
+    /x5u in its header/,
+  ],
+  ['that brings its certificate', () => bringing({ x5c: ['MIIB'] }), 'token_invalid', /x5c in its header/],
+  ['whose key id is an address', () => bringing({ kid: lairUrl() }), 'token_invalid', /key of the provider/],
+  ['whose key id is a path', () => bringing({ kid: '../../../dev/null' }), 'token_invalid', /key of the provider/],
+  ['whose key id is a number', () => bringing({ kid: 7 }), 'token_invalid', /kid that is not text/],
+  [
+    'signed by the provider, with a critical header that nobody knows',
+    () => forged(usher, {}, { header: { crit: ['x'], x: 1 } }),
+    'token_invalid',
+    /crit in its header/,
+  ],
+  [
+    'whose claims are said not to be encoded',
+    () => forged(usher, {}, { header: { crit: ['b64'], b64: false } }),
+    'token_invalid',
+    /crit in its header/,
+  ],
+  ['that says it is packed', () => forged(usher, {}, { header: { zip: 'DEF' } }), 'token_invalid', /zip in its header/],
   ['with alg none', () => forged(usher, {}, { alg: 'none' }), 'token_invalid', /not signed with one of/],
   [
     'with alg NONE',
@@ -71,9 +133,91 @@ const bad: readonly (readonly [name: string, token: () => string | Promise<strin
     'token_invalid',
     /not signed with one of/,
   ],
+  ...['nOnE', 'None', 'none ', '', ['none'], ['RS256'], null].map(
+    (alg) =>
+      [
+        `with alg ${JSON.stringify(alg)}`,
+        () => forged(usher, {}, { alg: 'none', header: { alg } }),
+        'token_invalid',
+        /not signed with one of/,
+      ] as const,
+  ),
+  [
+    'without an alg',
+    () => forged(usher, {}, { alg: 'none', header: { alg: undefined } }),
+    'token_invalid',
+    /not signed with one of/,
+  ],
+  [
+    'HS256 with the public key as JWK',
+    () => forged(usher, {}, { alg: 'HS256', key: JSON.stringify(usher.standIn.oidc.keys.publicJwk) }),
+    'token_invalid',
+    /not signed with one of/,
+  ],
+  [
+    'HS256 that says it is RS256',
+    () => forged(usher, {}, { alg: 'HS256', header: { alg: 'RS256' } }),
+    'token_invalid',
+    /wrong signature/,
+  ],
+  [
+    'HS256 that says it is HS512',
+    () => forged(usher, {}, { alg: 'HS256', header: { alg: 'HS512' } }),
+    'token_invalid',
+    /not signed with one of/,
+  ],
   ['HS256 with the public key', () => forged(usher, {}, { alg: 'HS256' }), 'token_invalid', /not signed with one of/],
   ['whose signature was taken off', () => altered(2, () => ''), 'token_invalid', /signature|malformed|signed JWT/],
   ['with an altered signature', () => altered(2, flipped), 'token_invalid', /wrong signature/],
+  ['with half a signature', () => altered(2, (text) => text.slice(0, 168)), 'token_invalid', /wrong signature/],
+  ['with bits left over in the signature', () => altered(2, leftOver), 'token_invalid', /not a signed JWT/],
+  ['with a padded signature', () => altered(2, (text) => `${text}==`), 'token_invalid', /not a signed JWT/],
+  ['with a part too many', () => altered(2, (text) => `${text}.${text}`), 'token_invalid', /not a signed JWT/],
+  ['encrypted', () => altered(2, (text) => `${text}.AAAA.AAAA`), 'token_invalid', /not a signed JWT/],
+  [
+    'that names its person twice',
+    () => signedText(withAgain('sub', '00u1d5pt6d')),
+    'token_invalid',
+    /name twice in its claims/,
+  ],
+  [
+    'that names its groups twice, in other letters',
+    () => signedText(withAgain('groups', ['admins']).replace(/"groups"(?=:\["admins"\])/, '"\\u0067roups"')),
+    'token_invalid',
+    /name twice in its claims/,
+  ],
+  [
+    'that names its algorithm twice',
+    () => signedText(goodClaims(), `{"alg":"none","kid":"${usher.standIn.oidc.keys.kid}","alg":"RS256"}`),
+    'token_invalid',
+    /name twice in its header/,
+  ],
+  [
+    'that is not UTF-8',
+    () => signedText(Buffer.concat([Buffer.from(goodClaims().slice(0, -1)), Buffer.from(',"x":"\xff"}', 'latin1')])),
+    'token_invalid',
+    /not a signed JWT/,
+  ],
+  ['with a byte order mark', () => signedText(`\ufeff${goodClaims()}`), 'token_invalid', /not a signed JWT/],
+  ['whose claims are a list', () => signedText(`[${goodClaims()}]`), 'token_invalid', /not a signed JWT/],
+  ['within a token', () => signedText(forged(usher, {})), 'token_invalid', /not a signed JWT/],
+  ['that says it holds another', () => forged(usher, {}, { header: { cty: 'JWT' } }), 'token_invalid', /another token/],
+  [
+    'that is an ID token for this audience',
+    () => forged(usher, { claims: { nonce: 'n', at_hash: 'h' } }, { header: { typ: 'JWT' } }),
+    'token_invalid',
+    /ID token/,
+  ],
+  [
+    'that is the ID token of a real sign-in, by a client named as the audience',
+    async () => {
+      const { issuer, client } = usher.standIn.oidc;
+      return (await logIn({ issuer, ...client, scope: 'openid usher' }, 'alice')).idToken;
+    },
+    'token_invalid',
+    /ID token/,
+  ],
+  ['that is a logout token', () => forged(usher, { claims: { events: {} } }), 'token_invalid', /logout token/],
   ['with altered claims', () => altered(1, asDave), 'token_invalid', /wrong signature/],
   ['with an altered header', () => altered(0, flipped), 'token_invalid', /signed JWT|malformed/],
   ['that is oversized', () => forged(usher, { claims: { padding: 'p'.repeat(14_000) } }), 'token_invalid', /longer/],
@@ -87,6 +231,12 @@ const bad: readonly (readonly [name: string, token: () => string | Promise<strin
   ['that nobody is named in', () => forged(usher, { claims: { sub: undefined } }), 'token_invalid', /sub/],
   ['that never ends', () => forged(usher, { claims: { exp: undefined } }), 'token_invalid', /exp/],
   ['not valid yet', () => forged(usher, { claims: { nbf: now() + 3600 } }), 'token_invalid', /not valid yet/],
+  [
+    'of a sign-in to come',
+    () => forged(usher, { claims: { auth_time: now() + 3600 } }),
+    'token_invalid',
+    /auth_time in the future/,
+  ],
   ['from the future', () => forged(usher, { claims: { iat: now() + 3600 } }), 'token_invalid', /future/],
 ];
 
@@ -127,6 +277,8 @@ describe.each(bad)('an access token %s', (_, make, code, says) => {
     expect(await rowCounts(usher)).toEqual(before);
   });
 });
+
+test('no address that a token names was ever called', () => expect(asked).toEqual([]));
 
 describe('the Authorization header', () => {
   test.each(['', 'Bearer', 'Basic YWxpY2U6c2VjcmV0', 'Bearer a b'])('%o holds no token', async (authorization) => {

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type CryptoKey, type JWK, type JWTPayload } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { TokenVerifierConfig } from '../../src/identity/identity.contract.ts';
 import { bearerToken, TokenVerifier } from '../../src/identity/token-verifier.ts';
 import { Clock } from '../../src/platform/clock.ts';
 import { DomainError } from '../../src/platform/errors.ts';
@@ -94,8 +95,8 @@ beforeEach(() => {
   provider.asked.length = 0;
 });
 
-const verifier = (config: Partial<ConstructorParameters<typeof TokenVerifier>[0]> = {}) =>
-  new TokenVerifier({ issuer: provider.issuer, audience: 'usher', ...config }, clock);
+const verifier = (config: Partial<TokenVerifierConfig> = {}) =>
+  new TokenVerifier([{ issuer: provider.issuer, audience: 'usher', ...config }], clock);
 
 const claims = (changed: Record<string, unknown> = {}): JWTPayload => ({
   iss: provider.issuer,
@@ -188,6 +189,7 @@ describe('a bad token', () => {
     ['of another kind', {}, { header: { typ: 'logout+jwt' } }, 'token_invalid', /not an access token/],
     ['with control characters', { email: 'a\u0007@example.com' }, {}, 'token_invalid', /email/],
     ['whose exp is text', { exp: 'tomorrow' }, {}, 'token_invalid', /exp/],
+    ['whose person signed in tomorrow', { auth_time: now + 31 }, {}, 'token_invalid', /auth_time in the future/],
   ])('%s', async (_, changed, signing, code, message) => {
     const token = await sign(claims(changed), signing);
     const refusal = await refusalOf(verifier().verify(token), token);
@@ -244,6 +246,36 @@ describe('a bad token', () => {
       Array(5).fill(undefined),
     );
     expect([bearerToken('Bearer abc'), bearerToken('bearer  abc')]).toEqual(['abc', 'abc']);
+  });
+});
+
+describe('the client that a token was issued to', () => {
+  const one = () => verifier({ authorizedParties: ['portal', 'cli'] });
+  test.each([
+    { azp: 'portal' },
+    { client_id: 'cli' },
+    { azp: 'portal', client_id: 'cli' },
+    { azp: 'cli', aud: ['other', 'usher'] },
+  ])('is accepted: %o', async (changed) => {
+    expect(await one().verify(await sign(claims(changed)))).toMatchObject({ subject: 'alice-1' });
+  });
+
+  test.each<[Record<string, unknown>, RegExp]>([
+    [{}, /does not say to which client/],
+    [{ aud: ['other', 'usher'] }, /does not say to which client/],
+    [{ azp: '' }, /does not say to which client/],
+    [{ azp: 'other', aud: ['other', 'usher'] }, /client that is not accepted/],
+    [{ azp: 'portal', client_id: 'other' }, /client that is not accepted/],
+    [{ azp: ['portal'] }, /azp that is not text/],
+    [{ azp: 'Portal' }, /client that is not accepted/],
+  ])('is refused: %o', async (changed, says) => {
+    const refusal = await refusalOf(one().verify(await sign(claims(changed))));
+    expect(refusal).toMatchObject({ kind: 'unauthenticated', code: 'token_invalid' });
+    expect(refusal.message).toMatch(says);
+  });
+
+  test('is of no matter where none is configured', async () => {
+    expect(await verifier().verify(await sign(claims({ azp: 'anybody' })))).toMatchObject({ subject: 'alice-1' });
   });
 });
 
@@ -310,6 +342,50 @@ describe('the provider', () => {
     });
   });
 
+  test('down for hours: known keys are used for four, and then no more; a key that nobody knows is not said to be wrong', async () => {
+    const one = verifier();
+    await one.verify(await sign(claims()));
+    await provider.stop();
+    clock.forward(4 * 3_600 - 1);
+    expect(await one.verify(await sign(claims()))).toMatchObject({ subject: 'alice-1' });
+    const foreign = await refusalOf(one.verify(await sign(claims(), { kid: 'foreign' })));
+    expect(foreign).toMatchObject({ code: 'identity_provider_unavailable' });
+    clock.forward(1);
+    const late = await refusalOf(one.verify(await sign(claims())));
+    expect(late).toMatchObject({ code: 'identity_provider_unavailable' });
+    await provider.start();
+    clock.forward(2);
+    expect(await one.verify(await sign(claims()))).toMatchObject({ subject: 'alice-1' });
+  });
+
+  test('new keys are found within half a minute, those taken back are forgotten within ten', async () => {
+    const one = verifier();
+    provider.keys = [pair('es').jwk];
+    await one.verify(await sign(claims()));
+    provider.keys = [pair('rs').jwk];
+    const rotated = await sign(claims(), { kid: 'rs' });
+    expect(await refusalOf(one.verify(rotated))).toMatchObject({ code: 'token_invalid' });
+    clock.forward(30);
+    expect(await one.verify(rotated)).toMatchObject({ subject: 'alice-1' });
+    provider.keys = [pair('es').jwk];
+    clock.forward(599);
+    expect(await one.verify(await sign(claims(), { kid: 'rs' }))).toMatchObject({ subject: 'alice-1' });
+    clock.forward(1);
+    expect(await refusalOf(one.verify(await sign(claims(), { kid: 'rs' })))).toMatchObject({ code: 'token_invalid' });
+  });
+
+  test('made-up keys make one call in half a minute, however many they are', async () => {
+    const one = verifier();
+    await one.verify(await sign(claims()));
+    provider.asked.length = 0;
+    clock.forward(30);
+    const junk = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => sign(claims(), { kid: 'es', header: { kid: `junk-${index}` } })),
+    );
+    for (const token of junk) await refusalOf(one.verify(token), token);
+    expect(provider.asked).toEqual(['/jwks']);
+  });
+
   test('an outage is not hammered', async () => {
     provider.answer = () => ({ status: 500, body: '' });
     const one = verifier();
@@ -334,6 +410,12 @@ describe('a configuration that cannot be safe is refused at once', () => {
     [{ clockToleranceSeconds: Number.NaN }, /tolerance/],
   ])('%o', (config, message) => {
     expect(() => verifier(config)).toThrow(message);
+  });
+
+  test('no provider, or one twice', () => {
+    expect(() => new TokenVerifier([], clock)).toThrow(/no provider/);
+    const config = { issuer: provider.issuer, audience: 'usher' };
+    expect(() => new TokenVerifier([config, { ...config, audience: 'other' }], clock)).toThrow(/same issuer/);
   });
 
   test('https, and http to this machine, are good', () => {

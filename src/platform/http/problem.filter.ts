@@ -4,7 +4,7 @@ import { GraphQLError } from 'graphql';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { currentCall, markRaised, raisedIn } from '../call.js';
 import type { DomainError } from '../errors.js';
-import { toDomainError, toProblem } from './problem.js';
+import { challenge, toDomainError, toProblem } from './problem.js';
 
 /** Where refusals are put on record. The audit implements it; the platform knows only that there is one. */
 export abstract class RefusalRecord {
@@ -34,7 +34,7 @@ export class ProblemFilter implements ExceptionFilter {
       return new GraphQLError(detail, { extensions });
     }
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', 'Bearer realm="usher"');
+    if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', challenge(error));
     if (error.retryAfterSeconds !== undefined) void reply.header('Retry-After', String(error.retryAfterSeconds));
     await reply
       .status(problem.status)

@@ -1,8 +1,8 @@
 import { BadRequestException, NotFoundException } from '@nestjs/common';
 import { describe, expect, test } from 'vitest';
 import { runCall } from '../call.js';
-import { DomainError, errorCodes, type ErrorCode, type ErrorKind } from '../errors.js';
-import { toDomainError, toProblem } from './problem.js';
+import { DomainError, errorCodes, type ErrorCode, type ErrorKind, type StepUp } from '../errors.js';
+import { challenge, toDomainError, toProblem } from './problem.js';
 
 /** A kind without a status does not compile. */
 function statusOf(kind: ErrorKind): number {
@@ -101,6 +101,29 @@ describe('a problem', () => {
       'correlationId',
     ]);
   });
+});
+
+describe('a challenge', () => {
+  const refusal = (message: string, stepUp?: StepUp): DomainError =>
+    new DomainError('unauthenticated', stepUp ? 'step_up_required' : 'token_invalid', message, 'do this', {
+      ...(stepUp && { stepUp }),
+    });
+  test('of a token that is no good says no more than where it is for', () =>
+    expect(challenge(refusal('no'))).toBe('Bearer realm="usher"'));
+  test('says which sign-in would do, as RFC 9470 has it', () => {
+    const error = refusal('Sign in.', { maxAgeSeconds: 900, acrValues: ['urn:a', 'urn:b'] });
+    expect(challenge(error)).toBe(
+      'Bearer realm="usher", error="insufficient_user_authentication", error_description="Sign in.", max_age="900", acr_values="urn:a urn:b"',
+    );
+    expect(toProblem(error)).toMatchObject({
+      status: 401,
+      stepUp: { maxAgeSeconds: 900, acrValues: ['urn:a', 'urn:b'] },
+    });
+    expect(challenge(refusal('', { maxAgeSeconds: 0 }))).toContain('max_age="0"');
+    expect(challenge(refusal('', { maxAgeSeconds: 0 }))).not.toContain('acr_values');
+  });
+  test('cannot be broken out of', () =>
+    expect(challenge(refusal('a "b\\"\r\nX: é', { maxAgeSeconds: 1 }))).toContain('error_description="a  b    X:  "'));
 });
 
 describe('any error', () => {

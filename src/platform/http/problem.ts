@@ -1,7 +1,7 @@
 import { HttpException } from '@nestjs/common';
 import { currentCall } from '../call.js';
-import { DomainError, type ErrorCode, type ErrorKind } from '../errors.js';
-import type { Problem } from './problem.contract.js';
+import { DomainError, type ErrorCode, type ErrorKind, type StepUp } from '../errors.js';
+import type { Problem, ProblemStepUp } from './problem.contract.js';
 
 const statusOf: Record<ErrorKind, number> = {
   invalid: 422,
@@ -99,6 +99,27 @@ export function toProblem(error: DomainError): Problem {
     code: error.code,
     ...(error.advice !== undefined && { advice: error.advice }),
     ...(error.fields.length > 0 && { fields: [...error.fields] }),
+    ...(error.stepUp && { stepUp: presentStepUp(error.stepUp) }),
     correlationId: currentCall()?.correlationId ?? 'none',
   };
+}
+
+const presentStepUp = ({ maxAgeSeconds, acrValues }: StepUp): ProblemStepUp => ({
+  ...(maxAgeSeconds !== undefined && { maxAgeSeconds }),
+  ...(acrValues !== undefined && { acrValues: [...acrValues] }),
+});
+
+/** What `WWW-Authenticate` says of a refusal of kind `unauthenticated` (RFC 6750 §3; with a step-up RFC 9470 §3). */
+export function challenge({ message, stepUp }: DomainError): string {
+  if (!stepUp) return 'Bearer realm="usher"';
+  const { maxAgeSeconds, acrValues } = stepUp;
+  const parameters = {
+    realm: 'usher',
+    error: 'insufficient_user_authentication',
+    error_description: message.replace(/[^\x20-\x7e]|["\\]/g, ' '),
+    ...(maxAgeSeconds !== undefined && { max_age: String(maxAgeSeconds) }),
+    ...(acrValues !== undefined && { acr_values: acrValues.join(' ') }),
+  };
+  const said = Object.entries(parameters).map(([name, value]) => `${name}="${value}"`);
+  return `Bearer ${said.join(', ')}`;
 }

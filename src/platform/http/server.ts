@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { currentCall, runCall, type Call } from '../call.js';
 import { DomainError } from '../errors.js';
 import { serveGraphiql } from './graphiql.js';
-import { toDomainError, toProblem } from './problem.js';
+import { challenge, toDomainError, toProblem } from './problem.js';
 
 const BODY_LIMIT = 64 * 1024;
 /** Above the longest access token that is looked at, so that a longer one is refused by us, with advice and on record. */
@@ -81,7 +81,7 @@ async function admitToGraphql(gate: Gate, request: FastifyRequest, reply: Fastif
     const error = toDomainError(thrown);
     await gate.refused(error);
     const { detail: message, ...extensions } = toProblem(error);
-    if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', 'Bearer realm="usher"');
+    if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', challenge(error));
     await reply.status(extensions.status).send({ data: null, errors: [{ message, extensions }] });
   }
 }
