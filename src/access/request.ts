@@ -161,7 +161,7 @@ export const notPending = (state: string): DomainError =>
     'conflict',
     'request_not_pending',
     `The request is ${state} already.`,
-    'Only a pending request can be decided or cancelled.',
+    'Only a pending request can be decided, changed or cancelled.',
   );
 
 /** @throws DomainError `own_request` for who asked, under whichever of their names */

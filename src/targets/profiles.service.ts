@@ -33,7 +33,7 @@ export class ProfilesService {
     const { managesPasswords = false, createsRoles = false } = input;
     const approvalStages = (input.approvalStages ?? []).map(keptStage);
     refuseUnfit({ ...input, managesPasswords, createsRoles, approvalStages });
-    await this.refuseUnknown(approvalStages);
+    await refuseUnknown(this.db.client, approvalStages);
     const allowed = await this.allowList(target);
     const methods = input.methods ?? ['iam' as const];
     const connectionLimit = input.connectionLimit ?? allowed.get(input.name)?.connectionLimit ?? 5;
@@ -84,12 +84,12 @@ export class ProfilesService {
     const allowed = await this.allowList(target);
     const { approvalStages: stages, ...rest } = input;
     const change = { ...rest, ...(stages && { approvalStages: stages.map(keptStage) }) };
-    await this.refuseUnknown(change.approvalStages ?? []);
     return this.db.tx(async (tx) => {
       await this.targets.lock(tx, target.id);
       const before = await this.row(tx, target.id, profileId);
       const wanted = { ...before, ...given(rest) };
       refuseUnfit({ ...wanted, approvalStages: change.approvalStages ?? [] });
+      await refuseUnknown(tx, change.approvalStages ?? []);
       refuseDifferent(wanted, differences(wanted, allowed.get(before.name)));
       const row = await tx.profile.update({
         where: { id: before.id },
@@ -159,19 +159,6 @@ export class ProfilesService {
     return { serverVersion: hello.serverVersion };
   }
 
-  /** @throws DomainError `person_not_found` for a stage of somebody whom the provider never named */
-  private async refuseUnknown(stages: readonly Stage[]): Promise<void> {
-    const named = [...new Set(stages.flatMap(({ people }) => people))];
-    if (named.length === 0 || (await this.db.client.person.count({ where: { id: { in: named } } })) === named.length)
-      return;
-    throw new DomainError(
-      'invalid',
-      'person_not_found',
-      'A stage names somebody whom Usher does not know.',
-      'GET /v1/people lists who there is: everybody who ever called.',
-    );
-  }
-
   private async allowList(target: TargetRow) {
     const session = await this.access.writer(target);
     return new Map((await session.profiles()).map((profile) => [profile.name, profile]));
@@ -181,6 +168,18 @@ export class ProfilesService {
 /** The fields that were sent: a class has all of its fields, and one that was left out must not count as a change. */
 const given = <T extends object>(input: T): Partial<T> =>
   Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+/** @throws DomainError `person_not_found` for a stage of somebody whom the provider never named */
+async function refuseUnknown(db: Tx, stages: readonly Stage[]): Promise<void> {
+  const named = [...new Set(stages.flatMap(({ people }) => people))];
+  if (named.length === 0 || (await db.person.count({ where: { id: { in: named } } })) === named.length) return;
+  throw new DomainError(
+    'invalid',
+    'person_not_found',
+    'A stage names somebody whom Usher does not know.',
+    'GET /v1/people lists who there is: everybody who ever called.',
+  );
+}
 
 function refuseUnfit(profile: Parameters<typeof profileProblems>[0] & { approvalStages: readonly Stage[] }): void {
   const fields = [...profileProblems(profile), ...stageProblems(profile.approvalStages)];
