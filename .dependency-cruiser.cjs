@@ -35,6 +35,7 @@ const doors = [
   'policy/requires',
   'policy/visibility',
   'targets/profile',
+  'targets/stages',
   'targets/target',
   'targets/trust-advice',
 ];

@@ -4,7 +4,10 @@ import { GrantsModule } from '../grants/grants.module.js';
 import { IdentityModule } from '../identity/identity.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { TargetsModule } from '../targets/targets.module.js';
+import { DecisionBatch } from './decision-batch.service.js';
+import { DecisionsService } from './decisions.service.js';
 import { Drafts } from './drafts.service.js';
+import { EditsService } from './edits.service.js';
 import { ExtensionsController } from './extensions.controller.js';
 import { ExtensionsResolver } from './extensions.resolver.js';
 import { ExtensionsService } from './extensions.service.js';
@@ -20,6 +23,7 @@ import { RequestJobs } from './requests.job.js';
 import { RequestsResolver } from './requests.resolver.js';
 import { RequestsService } from './requests.service.js';
 import { SignInController } from './sign-in.controller.js';
+import { ReviewsService } from './reviews.service.js';
 
 /** Who asks for what, who must say yes, and who may ask at all. */
 @Module({
@@ -27,6 +31,7 @@ import { SignInController } from './sign-in.controller.js';
   controllers: [RequestsController, ExtensionsController, PeopleController, SignInController],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
+    ...[DecisionsService, DecisionBatch, EditsService, ReviewsService],
     ...[ExtensionsService, ExtensionsResolver],
     ...[PeopleService, PeopleResolver],
   ],

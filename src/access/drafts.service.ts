@@ -1,7 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { v7 } from 'uuid';
 import { connectPolicy, dbUserArn } from '../aws/connect-policy.js';
-import type { Prisma } from '../generated/prisma/client.js';
 import { IamMode } from '../grants/grants.contract.js';
 import { GrantPolicies } from '../grants/policies.service.js';
 import { IdentityService } from '../identity/identity.service.js';
@@ -10,33 +8,19 @@ import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
-import { approvalsNeeded, PolicyService, type AccessContext, type Decision } from '../policy/policy.service.js';
+import { approvalsNeeded, PolicyService } from '../policy/policy.service.js';
 import { planCalls } from '../postgres/postgres.contract.js';
 import { profileFacts, type ProfileRow } from '../targets/profile.js';
 import { ProfilesService } from '../targets/profiles.service.js';
+import { stagesIn } from '../targets/stages.js';
 import { refuseRemoving, targetFacts, type TargetRow } from '../targets/target.js';
 import { LoginMethod } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
-import { keptPlan } from './request.js';
-import type { AccessDecision, CreateRequest, Plan } from './requests.contract.js';
+import { contextOf, type Draft, type Planned } from './draft.js';
+import { pinned } from './quorum.js';
+import type { CreateRequest, Plan } from './requests.contract.js';
 
 const LONGEST_LEAD_MS = 30 * 86_400_000;
-
-/** A request that fits, before anybody agreed to it. */
-export interface Draft {
-  target: TargetRow;
-  profile: ProfileRow;
-  database: string;
-  method: LoginMethod;
-  mode: IamMode;
-  principalArn: string | null;
-  decision: Decision;
-  skip: Decision;
-  approvalsNeeded: number;
-}
-
-/** What a plan is made of. */
-export type Planned = Pick<Draft, 'target' | 'profile' | 'method' | 'mode' | 'principalArn'>;
 
 /** From what a person asks for to what it would come to: the rules of form, policy's word, and the plan. */
 @Injectable()
@@ -66,37 +50,22 @@ export class Drafts {
     refuseMethod(profile, method, mode);
     const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
     const facts = profileFacts(profile, targetFacts(target));
-    const context: AccessContext = {
-      durationMinutes: input.durationMinutes,
-      method,
-      mode,
-      hasTicket: Boolean(input.ticket),
-    };
+    const context = contextOf(input, { method, mode });
     const decision = this.policy.decide(actor, 'request', facts, context);
     const skip = this.policy.decide(actor, 'skipApproval', facts, context);
     const database = input.database ?? target.databases[0] ?? 'postgres';
+    const needed = approvalsNeeded(facts, decision, skip);
+    const stages = pinned(stagesIn(profile.approvalStages), needed, target.ownerGroup);
     return {
-      target,
-      profile,
-      database,
-      method,
-      mode,
-      principalArn,
-      decision,
-      skip,
-      approvalsNeeded: approvalsNeeded(facts, decision, skip),
+      ...{ target, profile, database, method, mode, principalArn },
+      ...{ decision, skip, approvalsNeeded: needed, stages },
     };
   }
 
   /** @throws DomainError `policy_denied` with the policies' own advice */
-  authorize(actor: Actor, { target, profile, method, mode }: Draft, input: CreateRequest): void {
-    const context: AccessContext = {
-      durationMinutes: input.durationMinutes,
-      method,
-      mode,
-      hasTicket: Boolean(input.ticket),
-    };
-    this.policy.authorize(actor, 'request', profileFacts(profile, targetFacts(target)), context);
+  authorize(actor: Actor, draft: Draft, input: CreateRequest): void {
+    const facts = profileFacts(draft.profile, targetFacts(draft.target));
+    this.policy.authorize(actor, 'request', facts, contextOf(input, draft));
   }
 
   /**
@@ -203,45 +172,4 @@ function refuseMethod(profile: ProfileRow, method: LoginMethod, mode: IamMode): 
       'Attached mode is for tokens: a password needs no IAM user or role of your own.',
       'Use mode session with method password, or method iam.',
     );
-}
-
-export const presentDecision = ({ decision, approvalsNeeded: needed }: Draft): AccessDecision => ({
-  allowed: decision.allowed,
-  autoApproved: decision.allowed && needed === 0,
-  approvalsNeeded: needed,
-  policies: [...decision.policies],
-  advice: [...decision.advice],
-});
-
-/** The row of a request that policy allows: approved at once where nobody need agree. */
-export function newRequest(
-  draft: Draft,
-  input: CreateRequest,
-  own: { grantId: string; personId: string; plan: Plan; now: Date; ttl: number },
-): Prisma.RequestUncheckedCreateInput {
-  const { target, profile, database, method, mode, principalArn, decision, skip } = draft;
-  const auto = draft.approvalsNeeded === 0;
-  return {
-    id: v7(),
-    grantId: own.grantId,
-    targetId: target.id,
-    profileId: profile.id,
-    personId: own.personId,
-    login: own.plan.login,
-    database,
-    durationMinutes: input.durationMinutes,
-    reason: input.reason,
-    ticket: input.ticket ?? null,
-    startsAt: input.startsAt ?? null,
-    method,
-    mode,
-    principalArn,
-    state: auto ? 'approved' : 'pending',
-    approvalsNeeded: draft.approvalsNeeded,
-    policies: [...new Set([...decision.policies, ...(auto ? skip.policies : [])])].sort(),
-    plan: keptPlan(own.plan),
-    createdAt: own.now,
-    decideBy: new Date(own.now.getTime() + own.ttl * 60_000),
-    decidedAt: auto ? own.now : null,
-  };
 }

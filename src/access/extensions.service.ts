@@ -14,13 +14,15 @@ import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
 import { approvalsNeeded, PolicyService } from '../policy/policy.service.js';
 import { profileFacts } from '../targets/profile.js';
+import { stagesIn, type Stage } from '../targets/stages.js';
 import { refuseRemoving, targetFacts } from '../targets/target.js';
 import type { LoginMethod } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { Drafts } from './drafts.service.js';
 import type { ExtendGrant } from './extensions.contract.js';
 import { extendedEnd, promised } from './promise.js';
-import { keptPlan, presentRequest } from './request.js';
+import { pinned } from './quorum.js';
+import { keptPlan, keptStages, presentRequest } from './request.js';
 import { extensionPending, RequestLedger } from './request-ledger.js';
 import type { AccessRequest, Plan } from './requests.contract.js';
 
@@ -28,6 +30,7 @@ import type { AccessRequest, Plan } from './requests.contract.js';
 interface Asked {
   policies: string[];
   approvalsNeeded: number;
+  stages: Stage[];
 }
 
 /** More time for a grant that lives: asked for, shown and agreed to like access itself, and the same life goes on. Nine collaborators for that reason. */
@@ -81,7 +84,8 @@ export class ExtensionsService {
     const skip = this.policy.decide(actor, 'skipApproval', facts, context);
     const needed = approvalsNeeded(facts, decision, skip);
     const policies = [...new Set([...decision.policies, ...(needed === 0 ? skip.policies : [])])].sort();
-    return { policies, approvalsNeeded: needed };
+    const stages = pinned(stagesIn(profile.approvalStages), needed, grant.target.ownerGroup);
+    return { policies, approvalsNeeded: needed, stages };
   }
 
   /**
@@ -104,7 +108,7 @@ export class ExtensionsService {
   private request(
     grant: GrantRow,
     { durationMinutes, reason, ticket }: ExtendGrant,
-    { policies, approvalsNeeded: needed }: Asked,
+    { policies, approvalsNeeded: needed, stages }: Asked,
     plan: Plan,
   ): Prisma.RequestUncheckedCreateInput {
     const now = this.clock.now();
@@ -113,6 +117,7 @@ export class ExtensionsService {
       ...{ id: v7(), kind: 'extend', extendsId: grant.id, grantId: null },
       ...{ targetId, profileId, personId, login, database, method, mode, principalArn },
       ...{ durationMinutes, reason, ticket: ticket ?? null, policies, plan: keptPlan(plan) },
+      ...keptStages(stages),
       state: needed === 0 ? 'approved' : 'pending',
       approvalsNeeded: needed,
       createdAt: now,

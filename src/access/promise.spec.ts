@@ -8,7 +8,7 @@ const now = new Date('2026-03-10T10:00:00.000Z');
 const profile = {
   ...{ id: 'p', targetId: 't', name: 'read', groups: ['readers', 'writers'], maxMinutes: 60, approvalsNeeded: 1 },
   ...{ readOnly: true, connectionLimit: 5, methods: ['iam' as const], managesPasswords: false, createsRoles: false },
-  ...{ createdAt: now, updatedAt: now, deletedAt: null },
+  ...{ approvalStages: [], createdAt: now, updatedAt: now, deletedAt: null },
 };
 const begun = new Date(now.getTime() - 30 * 60_000);
 const grant = { groups: ['readers'], connectionLimit: 3, createsRoles: false, startsAt: begun, endsAt: now };
@@ -25,6 +25,7 @@ function request(extending = false): RequestRow {
     durationMinutes: 30,
     profile,
     planRevision: 3,
+    editedAt: null,
   };
   const endsAt = extendedEnd(row);
   const shown = promised(row);
@@ -132,4 +133,10 @@ test.each<[number | undefined, string]>([
   [4, 'plan_changed'],
 ])('a yes to revision %s of 3', (revision, code) => {
   expect(codeOf(() => refuseRevision(request(), revision))).toBe(code);
+});
+
+test('a yes to what its requester changed says to which of it', () => {
+  const edited = { ...request(), editedAt: now };
+  expect(codeOf(() => refuseRevision(edited, undefined))).toBe('plan_changed');
+  expect(codeOf(() => refuseRevision(edited, 3))).toBe('fine');
 });

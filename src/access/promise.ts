@@ -72,9 +72,15 @@ export const promiseOf = ({ groups, connectionLimit, createsRoles, endsAt }: Pla
   endsAt,
 });
 
-/** @throws DomainError `plan_changed` for a yes to another plan than the present one */
-export function refuseRevision({ planRevision }: RequestRow, revision: number | undefined): void {
-  if (revision !== undefined && revision !== planRevision) throw planChanged(planRevision);
+/**
+ * Who asked may have changed it in the moment before the yes: then the yes must name what it is for.
+ * @throws DomainError `plan_changed` for a yes to another plan than the present one, and to no particular one of several
+ */
+export function refuseRevision(
+  { planRevision, editedAt }: Pick<RequestRow, 'planRevision' | 'editedAt'>,
+  revision: number | undefined,
+): void {
+  if (revision === undefined ? editedAt !== null : revision !== planRevision) throw planChanged(planRevision);
 }
 
 export const planChanged = (revision: number): DomainError =>

@@ -9,10 +9,12 @@ import { SETTINGS, type Settings } from '../platform/config.js';
 import { DomainError } from '../platform/errors.js';
 import { Jobs } from '../platform/jobs/jobs.js';
 import { Database } from '../platform/state/database.js';
+import { stagesIn, totalOf } from '../targets/stages.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { refuseOutgrown } from './promise.js';
+import { pinned } from './quorum.js';
 import { Renewals } from './renewals.js';
-import { keptPlan, type RequestRow } from './request.js';
+import { keptPlan, keptStages, type RequestRow } from './request.js';
 import { RequestLedger } from './request-ledger.js';
 import type { Plan } from './requests.contract.js';
 
@@ -65,13 +67,16 @@ export class Replacements {
   private request(old: RequestRow, grantId: string, plan: Plan): Prisma.RequestUncheckedCreateInput {
     const now = this.clock.now();
     const { targetId, profileId, personId, login, database, method, mode, principalArn } = old;
-    const { durationMinutes, reason, ticket, policies, startsAt, profile } = old;
+    const { durationMinutes, reason, ticket, policies, startsAt, profile, target } = old;
+    const stages = stagesIn(profile.approvalStages);
+    const needed = Math.max(old.approvalsNeeded, profile.approvalsNeeded, totalOf(stages));
     return {
       ...{ id: v7(), grantId, replacesId: old.id, plan: keptPlan(plan), state: 'pending' },
       ...{ targetId, profileId, personId, login, database, method, mode, principalArn },
       ...{ durationMinutes, reason, ticket, policies },
       startsAt: startsAt !== null && startsAt > now ? startsAt : null,
-      approvalsNeeded: Math.max(old.approvalsNeeded, profile.approvalsNeeded),
+      approvalsNeeded: needed,
+      ...keptStages(pinned(stages, needed, target.ownerGroup)),
       createdAt: now,
       decideBy: new Date(now.getTime() + this.settings.requestTtlMinutes * 60_000),
     };

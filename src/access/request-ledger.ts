@@ -12,7 +12,8 @@ import { DomainError } from '../platform/errors.js';
 import { Jobs } from '../platform/jobs/jobs.js';
 import { brokenUnique, type Tx } from '../platform/state/database.js';
 import { absent } from '../policy/policy.service.js';
-import { period, planOf, withVotes, type RequestRow } from './request.js';
+import { openStage } from './quorum.js';
+import { period, planOf, progress, withVotes, type RequestRow } from './request.js';
 
 /** Requests as they stand in the store, and every move that one makes. Each is on record, in the caller's transaction. */
 @Injectable()
@@ -64,8 +65,8 @@ export class RequestLedger {
   /** A vote for the plan as it stands. @returns the row with it */
   async vote(tx: Tx, actor: PersonActor, row: RequestRow, verdict: Verdict, comment?: string): Promise<RequestRow> {
     const { id: requestId, planRevision } = row;
-    const [personId, createdAt] = [actor.id, this.clock.now()];
-    const data = { id: v7(), requestId, personId, verdict, planRevision, comment: comment ?? null, createdAt };
+    const [personId, createdAt, stage] = [actor.id, this.clock.now(), openStage(progress(row)) ?? 1];
+    const data = { id: v7(), requestId, personId, verdict, planRevision, stage, comment: comment ?? null, createdAt };
     await tx.vote.create({ data });
     return this.row(tx, row.id);
   }

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { humanOf } from '../identity/standing.js';
 import {
   approvals,
   hasVoted,
   keptPlan,
+  keptStages,
   period,
   planOf,
   presentRequest,
@@ -19,7 +21,15 @@ const vote = (
     planRevision = 1,
     removedAt = null,
     locked = false,
-  }: Partial<{ planRevision: number; removedAt: Date | null; locked: boolean }> = {},
+    email = null,
+    stage = 1,
+  }: Partial<{
+    planRevision: number;
+    removedAt: Date | null;
+    locked: boolean;
+    email: string | null;
+    stage: number;
+  }> = {},
 ): RequestRow['votes'][number] => ({
   id: personId,
   requestId: 'r',
@@ -27,8 +37,9 @@ const vote = (
   verdict,
   comment: null,
   planRevision,
+  stage,
   createdAt: now,
-  person: { name: personId.toUpperCase(), locked, removedAt },
+  person: { name: personId.toUpperCase(), email, locked, removedAt },
 });
 const row = (votes: RequestRow['votes']): RequestRow => ({
   id: 'r',
@@ -50,14 +61,18 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
   principalArn: null,
   state: 'pending',
   approvalsNeeded: 2,
+  stages: [],
+  approverGroups: [],
+  approverPeople: [],
   policies: ['engineers-read'],
   plan: { login: 'ana', endsAt: null },
   planRevision: 1,
+  editedAt: null,
   createdAt: now,
   decideBy: now,
   decidedAt: null,
   closeReason: null,
-  person: { name: 'Ana' },
+  person: { name: 'Ana', email: 'ana@example.com' },
   votes,
   grant: null,
   extends: null,
@@ -74,6 +89,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
     methods: ['iam'],
     managesPasswords: false,
     createsRoles: false,
+    approvalStages: [],
     createdAt: now,
     updatedAt: now,
     deletedAt: null,
@@ -121,6 +137,12 @@ describe('approvals', () => {
     ['a no is no yes', [vote('bob', 'deny')], 0],
     ['a yes to an earlier plan', [vote('bob', 'approve', { planRevision: 0 })], 0],
     ['a yes to both plans', [vote('bob', 'approve', { planRevision: 0 }), vote('bob', 'approve')], 1],
+    [
+      'one human by two names, in whatever case',
+      [vote('bob', 'approve', { email: 'Bob@example.com' }), vote('bob2', 'approve', { email: 'bob@EXAMPLE.com' })],
+      1,
+    ],
+    ['another name of the requester', [vote('ana2', 'approve', { email: 'ANA@example.com' })], 0],
     ['somebody who was locked since', [vote('bob', 'approve', { locked: true })], 0],
     ['somebody who was removed since', [vote('bob', 'approve', { removedAt: now })], 0],
   ])('%s', (_, votes, expected) => expect(approvals(row(votes))).toBe(expected));
@@ -139,7 +161,9 @@ describe('approvals', () => {
     expect(presentRequest({ ...row([vote('bob', 'approve')]), grant: { id: 'g', state: 'opening' } })).toMatchObject({
       grantId: 'g',
       personName: 'Ana',
-      votes: [{ personId: 'bob', personName: 'BOB', verdict: 'approve', comment: null, planRevision: 1, at: now }],
+      votes: [
+        { personId: 'bob', personName: 'BOB', verdict: 'approve', comment: null, planRevision: 1, stage: 1, at: now },
+      ],
     });
   });
 
@@ -152,6 +176,30 @@ describe('approvals', () => {
   test('who voted for an earlier plan may vote for the present one', () => {
     expect(hasVoted(row([vote('bob', 'approve')]), 'bob')).toBe(true);
     expect(hasVoted(row([vote('bob', 'approve', { planRevision: 0 })]), 'bob')).toBe(false);
+  });
+
+  test('who voted by one name does not by another', () => {
+    const voted = row([vote('bob', 'deny', { email: 'Bob@example.com' })]);
+    expect(hasVoted(voted, humanOf({ id: 'bob2', email: ' bob@example.com' }))).toBe(true);
+    expect(hasVoted(voted, humanOf({ id: 'bob2', email: null }))).toBe(false);
+    expect([humanOf({ id: 'x', email: '' }), humanOf({ id: 'y', email: ' ' })]).toEqual(['x', 'y']);
+  });
+
+  test('the stages, as far as they are', () => {
+    const stages = [
+      { name: 'security', needed: 1, groups: ['security'], people: [] },
+      { name: 'owners', needed: 1, groups: ['owners'], people: ['bob'] },
+    ];
+    const kept = keptStages(stages);
+    expect(kept).toMatchObject({ approverGroups: ['security', 'owners'], approverPeople: ['bob'] });
+    const staged = { ...row([vote('sue', 'approve')]), ...kept };
+    expect(presentRequest(staged).stages).toEqual([
+      { ...stages[0], agreed: 1, open: false },
+      { ...stages[1], agreed: 0, open: true },
+    ]);
+    expect(presentRequest({ ...staged, state: 'denied' }).stages.some(({ open }) => open)).toBe(false);
+    expect(presentRequest({ ...row([]), approvalsNeeded: 0 }).stages).toEqual([]);
+    expect(requestFacts(staged)).toMatchObject({ stageGroups: ['security', 'owners'], stagePeople: ['bob'] });
   });
 
   test('the instant in a plan survives the store', () => {

@@ -4,6 +4,7 @@ import { Type } from 'class-transformer';
 import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
 import { IamMode } from '../grants/grants.contract.js';
 import { Json } from '../platform/http/json.scalar.js';
+import { ApprovalStage } from '../targets/stages.contract.js';
 import { LoginMethod } from '../targets/targets.contract.js';
 
 export enum RequestState {
@@ -85,6 +86,8 @@ export class AccessDecision {
   autoApproved: boolean;
   @Field(() => Int)
   approvalsNeeded: number;
+  /** Who must agree, one after the other; none where whoever policy lets may */
+  stages: ApprovalStage[];
   /** Ids of the policies that decided */
   policies: string[];
   /** What to do about a refusal */
@@ -108,7 +111,20 @@ export class Vote {
   /** Of the plan that it is for: only votes for the present one count */
   @Field(() => Int)
   planRevision: number;
+  /** The stage that was open, counted from 1 */
+  @Field(() => Int)
+  stage: number;
   at: Date;
+}
+
+/** A stage of the approval, as the profile had it when it was asked, and how far it is. */
+@ObjectType()
+export class RequestStage extends ApprovalStage {
+  /** People who agreed, and still count */
+  @Field(() => Int)
+  agreed: number;
+  /** Its people decide now */
+  open: boolean;
 }
 
 /** A person's ask for access, or for more time. */
@@ -132,6 +148,8 @@ export class AccessRequest {
   state: RequestState;
   @Field(() => Int)
   approvalsNeeded: number;
+  /** One after the other. One that names nobody is for whoever policy lets; none where nobody need agree */
+  stages: RequestStage[];
   votes: Vote[];
   /** Policies that allowed it */
   policies: string[];
@@ -148,6 +166,8 @@ export class AccessRequest {
   /** The request that was made of it when its plan was no longer true */
   replacedById: string | null;
   createdAt: Date;
+  /** When its requester last changed it: a yes must then name the revision that was looked at */
+  editedAt: Date | null;
   /** When it expires unanswered */
   decideBy: Date;
   decidedAt: Date | null;
@@ -215,6 +235,30 @@ export class Approval {
   @Min(1)
   @Field(() => Int, { nullable: true })
   revision?: number;
+}
+
+/** What a requester may change while it waits. What is left out stays. */
+@InputType()
+export class EditRequest {
+  @IsOptional()
+  @Matches(READABLE, { message: 'reason must say something, in printable characters' })
+  @MaxLength(2000)
+  reason?: string;
+  @IsOptional()
+  @Matches(LINE)
+  @MaxLength(100)
+  ticket?: string;
+  @IsOptional()
+  @IsInt()
+  @Min(1, { message: 'durationMinutes must be at least 1' })
+  @Max(44640)
+  @Field(() => Int, { nullable: true })
+  durationMinutes?: number;
+  /** The present moment for at once; at most 30 days ahead */
+  @IsOptional()
+  @Type(() => Date)
+  @IsDate()
+  startsAt?: Date;
 }
 
 @InputType()

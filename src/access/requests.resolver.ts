@@ -2,20 +2,33 @@ import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
+import { DecisionBatch } from './decision-batch.service.js';
+import { DecideRequests, DecisionResults } from './decisions.contract.js';
+import { DecisionsService } from './decisions.service.js';
+import { EditsService } from './edits.service.js';
 import {
   AccessRequest,
   AccessRequestPage,
   Approval,
   CreateRequest,
+  EditRequest,
   RequestPreview,
   RequestQuery,
   Comment,
 } from './requests.contract.js';
 import { RequestsService } from './requests.service.js';
+import { RequestReview } from './reviews.contract.js';
+import { ReviewsService } from './reviews.service.js';
 
 @Resolver(() => AccessRequest)
 export class RequestsResolver {
-  constructor(private readonly requests: RequestsService) {}
+  constructor(
+    private readonly requests: RequestsService,
+    private readonly decisions: DecisionsService,
+    private readonly batch: DecisionBatch,
+    private readonly edits: EditsService,
+    private readonly reviews: ReviewsService,
+  ) {}
 
   @Query(() => RequestPreview)
   @Requires('request')
@@ -41,6 +54,28 @@ export class RequestsResolver {
     return this.requests.get(actor, id);
   }
 
+  @Query(() => RequestReview)
+  @Requires('reviewRequest')
+  requestReview(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string): Promise<RequestReview> {
+    return this.reviews.review(actor, id);
+  }
+
+  @Mutation(() => AccessRequest)
+  @Requires('editRequest')
+  editRequest(
+    @Caller() actor: PersonActor,
+    @Args('id', { type: () => ID }) id: string,
+    @Args('input') input: EditRequest,
+  ): Promise<AccessRequest> {
+    return this.edits.edit(actor, id, input);
+  }
+
+  @Mutation(() => DecisionResults)
+  @Requires('viewRequests')
+  decideRequests(@Caller() actor: PersonActor, @Args('input') input: DecideRequests): Promise<DecisionResults> {
+    return this.batch.decide(actor, input);
+  }
+
   @Mutation(() => AccessRequest)
   @Requires('approve')
   approveRequest(
@@ -48,7 +83,7 @@ export class RequestsResolver {
     @Args('id', { type: () => ID }) id: string,
     @Args('input', { nullable: true }) input?: Approval,
   ): Promise<AccessRequest> {
-    return this.requests.approve(actor, id, input);
+    return this.decisions.approve(actor, id, input);
   }
 
   @Mutation(() => AccessRequest)
@@ -58,12 +93,12 @@ export class RequestsResolver {
     @Args('id', { type: () => ID }) id: string,
     @Args('input', { nullable: true }) input?: Comment,
   ): Promise<AccessRequest> {
-    return this.requests.deny(actor, id, input?.comment);
+    return this.decisions.deny(actor, id, input?.comment);
   }
 
   @Mutation(() => AccessRequest)
   @Requires('cancel')
   cancelRequest(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string): Promise<AccessRequest> {
-    return this.requests.cancel(actor, id);
+    return this.decisions.cancel(actor, id);
   }
 }

@@ -20,6 +20,7 @@ export type AuditAction =
   | 'profile.update'
   | 'profile.delete'
   | 'request.create'
+  | 'request.edit'
   | 'request.approve'
   | 'request.deny'
   | 'request.cancel'

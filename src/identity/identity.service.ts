@@ -80,9 +80,9 @@ export class IdentityService {
    * Keeps people from being removed until the end of the transaction, and tells how they stand. Before any lock on requests
    * and grants: a removal takes its locks in that order, too.
    */
-  async hold(tx: Tx, ids: readonly string[]): Promise<Standing[]> {
+  async hold(tx: Tx, ids: readonly string[]): Promise<(Standing & Pick<Person, 'email'>)[]> {
     await tx.$queryRaw`SELECT 1 FROM person WHERE id = ANY (${[...ids]}::uuid[]) ORDER BY id FOR KEY SHARE`;
-    const select = { id: true, name: true, locked: true, removedAt: true };
+    const select = { id: true, name: true, email: true, locked: true, removedAt: true };
     return tx.person.findMany({ where: { id: { in: [...ids] } }, select, orderBy: { id: 'asc' } });
   }
 

@@ -5,6 +5,15 @@ import { DomainError } from '../platform/errors.js';
 /** Whether a person may have access at all. */
 export type Standing = Pick<Person, 'id' | 'name' | 'locked' | 'removedAt'>;
 
+/**
+ * Which human a row of ours stands for: the verified e-mail in whatever case, else the row itself. One provider, or two, may
+ * name somebody twice; they are one all the same where it counts who agreed.
+ */
+export function humanOf({ id, email }: Pick<Person, 'id' | 'email'>): string {
+  const folded = email?.trim().toLowerCase() ?? '';
+  return folded === '' ? id : folded;
+}
+
 /** For a call by who has left. */
 export function removed(person: Pick<Person, 'id'>): DomainError {
   concerning({ subjectId: person.id });

@@ -49,6 +49,15 @@ export function apart<T>(run: () => Promise<T>): Promise<T> {
   return call ? storage.run({ ...call, idempotent: undefined }, run) : run();
 }
 
+/**
+ * Runs one of several changes that a call asks for, as a call of its own for the record: what one is about, and what was asked
+ * there, must not stand as another's. None keeps an answer for the Idempotency-Key, which is the whole's.
+ */
+export function part<T>(action: string, run: () => Promise<T>): Promise<T> {
+  const call = storage.getStore();
+  return call ? storage.run({ ...call, action, subject: {}, idempotent: undefined }, run) : run();
+}
+
 /** Says what the current call is about, as soon as it is known; a later refusal is then audited with it. */
 export function concerning(subject: CallSubject): void {
   const call = storage.getStore();

@@ -30,6 +30,7 @@ export const errorCodes = [
   // forbidden
   'policy_denied',
   'own_request',
+  'not_your_stage',
   'not_your_grant',
   // not_found
   'route_not_found',

@@ -54,7 +54,15 @@ const mighty = person('mighty', 'orders-owners', 'engineers', 'admins');
 const asked: AccessContext = { durationMinutes: 60, method: 'iam', mode: 'session', hasTicket: true };
 
 const tagged: ProfileFacts = { ...read, target: { ...orders, tags: { 'usher:step-up': 'yes' } } };
-const request = { id: 'r1', requesterId: 'alice', profile: read, approverIds: [] as string[] };
+const request = {
+  id: 'r1',
+  requesterId: 'alice',
+  profile: read,
+  approverIds: [] as string[],
+  stageGroups: [] as string[],
+  stagePeople: [] as string[],
+};
+const staged = { ...request, stageGroups: ['sec-approvers'], stagePeople: ['eve'] };
 const grant = { id: 'g1', holderId: 'alice', profile: read, live: true, expiresAt: new Date('2026-03-10T11:00:00Z') };
 
 type Case = [
@@ -90,6 +98,15 @@ const allowed: Case[] = [
   ['the holder revokes there, whenever he signed in', alice, 'revoke', { ...grant, profile: tagged }],
   ['an owner denies what was asked of a disabled target', bob, 'deny', { ...request, profile: off }],
   ['an owner denies what he approved', bob, 'deny', { ...request, approverIds: ['bob'] }],
+  ['who is in a group of a stage approves', person('sue', 'sec-approvers'), 'approve', staged],
+  ['whom a stage names approves', person('eve'), 'approve', staged],
+  ['whom a stage names denies', person('eve'), 'deny', staged],
+  ['an owner reviews', bob, 'reviewRequest', request],
+  ['whom a stage names reviews', person('eve'), 'reviewRequest', staged],
+  ['who is in a group of a stage reviews', person('sue', 'sec-approvers'), 'reviewRequest', staged],
+  ['an auditor reviews', carol, 'reviewRequest', request],
+  ['an administrator reviews', dave, 'reviewRequest', request],
+  ['the requester changes it', alice, 'editRequest', request],
   ['the requester cancels', alice, 'cancel', request],
   ['the holder mints', alice, 'mintToken', grant],
   ['the holder has a password issued', alice, 'issuePassword', grant],
@@ -172,6 +189,12 @@ const refused: [...Case, by?: string][] = [
   ['an auditor removes somebody', carol, 'administerPeople', alice],
   ['an owner removes somebody', bob, 'administerPeople', alice],
   ['security removes somebody', erin, 'administerPeople', alice],
+  ['who is in no stage approves', person('mal', 'engineers'), 'approve', staged],
+  ['whom a stage of another request names approves', person('eve'), 'approve', request],
+  ['the requester reviews', alice, 'reviewRequest', request],
+  ['a stranger reviews', person('mal', 'engineers'), 'reviewRequest', staged],
+  ['an owner changes what others asked', bob, 'editRequest', request],
+  ['an administrator changes what others asked', dave, 'editRequest', request],
   ['an auditor locks somebody', carol, 'lockPeople', alice],
   ['an owner locks somebody', bob, 'lockPeople', alice],
   ['an engineer looks for somebody', alice, 'viewPeople'],
@@ -187,6 +210,13 @@ const forbidden: [by: string, ...Case][] = [
   ['no-locked', 'a locked auditor looks', locked(carol), 'viewAudit', 'all'],
   ['no-locked', 'a locked administrator administers', locked(dave), 'administerTargets'],
   ['no-own-approval', 'an owner approves his own', bob, 'approve', request0],
+  [
+    'no-own-approval',
+    'whom a stage names approves his own',
+    person('eve'),
+    'approve',
+    { ...staged, requesterId: 'eve' },
+  ],
   ['one-vote-each', 'an owner approves twice', bob, 'approve', { ...request, approverIds: ['ben', 'bob'] }],
   ['disabled-target', 'a disabled target is asked for', alice, 'request', off],
   ['disabled-target', 'a disabled target needs no approval', alice, 'skipApproval', off],

@@ -4,7 +4,7 @@ import type { StepUp } from '../platform/errors.js';
 export const environments = ['prod', 'staging', 'test', 'dev'] as const;
 export type Environment = (typeof environments)[number];
 
-/** Which rows a list may show: those about me, those of targets my groups own, or all. */
+/** Which rows a list may show: those about me, those of targets my groups own with requests that name me as approver, or all. */
 export const scopes = ['own', 'owned', 'all'] as const;
 export type Scope = (typeof scopes)[number];
 
@@ -35,6 +35,9 @@ export interface RequestFacts {
   readonly profile: ProfileFacts;
   /** Ids of the people who already agreed. */
   readonly approverIds: readonly string[];
+  /** Groups and ids of people whom a stage of its approval names. */
+  readonly stageGroups: readonly string[];
+  readonly stagePeople: readonly string[];
 }
 
 export interface GrantFacts {
@@ -78,6 +81,8 @@ export const actionKinds = {
   approve: 'request',
   deny: 'request',
   cancel: 'request',
+  editRequest: 'request',
+  reviewRequest: 'request',
   revoke: 'grant',
   diagnose: 'grant',
   mintToken: 'grant',

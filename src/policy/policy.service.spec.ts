@@ -36,7 +36,14 @@ const profile: ProfileFacts = {
   maxMinutes: 60,
   managesPasswords: false,
 };
-const request: RequestFacts = { id: 'r', requesterId: 'bob', profile, approverIds: [] };
+const request: RequestFacts = {
+  id: 'r',
+  requesterId: 'bob',
+  profile,
+  approverIds: [],
+  stageGroups: [],
+  stagePeople: [],
+};
 const grant: GrantFacts = {
   id: 'g',
   holderId: 'ana',

@@ -68,7 +68,7 @@ export class PolicyService {
       ({ scope }) =>
         scope === 'all' ||
         (scope === 'own' && whose === person.id) ||
-        (scope === 'owned' && person.groups.includes(what.profile.target.ownerGroup)),
+        (scope === 'owned' && (person.groups.includes(what.profile.target.ownerGroup) || isNamed(person, what))),
     );
     return sees || seen.length === 0 ? refused : absent[kind](refused); // who may see nothing at all is told so everywhere
   }
@@ -120,6 +120,11 @@ export class PolicyService {
   }
 }
 
+/** A stage of the request's approval names this person, or a group of theirs. */
+const isNamed = (person: PersonActor, what: GrantFacts | RequestFacts): boolean =>
+  'stageGroups' in what &&
+  (what.stagePeople.includes(person.id) || what.stageGroups.some((group) => person.groups.includes(group)));
+
 function personOf(actor: Actor, action: Action): PersonActor {
   if (actor.kind === 'person') return actor;
   throw new Error(`job ${actor.name} asked policy about ${action}; only people are asked about`);
@@ -155,6 +160,8 @@ const said: Record<Action, string> = {
   approve: 'approve this request',
   deny: 'deny this request',
   cancel: 'cancel this request',
+  editRequest: 'change this request',
+  reviewRequest: 'see what this request is judged by',
   revoke: 'end this grant',
   diagnose: 'have this grant looked into',
   mintToken: 'get a token for this grant',

@@ -104,12 +104,14 @@ function describeProfile({
   return [uid('Profile', id), [profileEntity, targetEntity]];
 }
 
-function describeRequest({ id, requesterId, profile, approverIds }: RequestFacts): [TypeAndId, EntityJson[]] {
+function describeRequest({ id, requesterId, profile, ...said }: RequestFacts): [TypeAndId, EntityJson[]] {
   const attrs = {
     requester: reference('Person', requesterId),
     target: reference('Target', profile.target.id),
     profile: reference('Profile', profile.id),
-    approvers: approverIds.map((approver) => reference('Person', approver)),
+    approvers: said.approverIds.map((approver) => reference('Person', approver)),
+    stageGroups: said.stageGroups.map((group) => reference('Group', group)),
+    stagePeople: said.stagePeople.map((person) => reference('Person', person)),
   };
   return [uid('Request', id), [{ uid: uid('Request', id), attrs, parents: [] }, ...describeProfile(profile)[1]]];
 }

@@ -2,6 +2,7 @@ import type { Profile as Row } from '../generated/prisma/client.js';
 import type { FieldProblem } from '../platform/errors.js';
 import type { ProfileFacts, TargetFacts } from '../policy/policy.contract.js';
 import type { GuardProfile } from '../postgres/postgres.contract.js';
+import { keptStage, stagesIn, totalOf } from './stages.js';
 import type { LoginMethod, Profile } from './targets.contract.js';
 
 export type ProfileRow = Row;
@@ -18,6 +19,7 @@ export const presentProfile = (row: Row): Profile => ({
   methods: row.methods as LoginMethod[],
   managesPasswords: row.managesPasswords,
   createsRoles: row.createsRoles,
+  approvalStages: stagesIn(row.approvalStages).map(keptStage),
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
 });
@@ -26,7 +28,7 @@ export const profileFacts = (row: Row, target: TargetFacts): ProfileFacts => ({
   id: row.id,
   target,
   readOnly: row.readOnly,
-  approvalsNeeded: row.approvalsNeeded,
+  approvalsNeeded: Math.max(row.approvalsNeeded, totalOf(stagesIn(row.approvalStages))),
   maxMinutes: row.maxMinutes,
   managesPasswords: row.managesPasswords,
 });

@@ -8,6 +8,7 @@ import { asId } from '../platform/page.js';
 import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { allowStatement, differences, presentProfile, profileProblems, type ProfileRow } from './profile.js';
+import { keptStage, stageProblems, stagesIn, type Stage } from './stages.js';
 import { TargetAccess } from './target-access.service.js';
 import { changesOf, type TargetRow } from './target.js';
 import type { CreateProfile, Profile, UpdateProfile } from './targets.contract.js';
@@ -30,11 +31,13 @@ export class ProfilesService {
     this.policy.authorize(actor, 'administerTargets');
     const target = await this.targets.row(this.db.client, targetId);
     const { managesPasswords = false, createsRoles = false } = input;
-    refuseUnfit({ ...input, managesPasswords, createsRoles });
+    const approvalStages = (input.approvalStages ?? []).map(keptStage);
+    refuseUnfit({ ...input, managesPasswords, createsRoles, approvalStages });
+    await refuseUnknown(this.db.client, approvalStages);
     const allowed = await this.allowList(target);
     const methods = input.methods ?? ['iam' as const];
     const connectionLimit = input.connectionLimit ?? allowed.get(input.name)?.connectionLimit ?? 5;
-    const wanted = { ...input, methods, connectionLimit, managesPasswords, createsRoles };
+    const wanted = { ...input, methods, connectionLimit, managesPasswords, createsRoles, approvalStages };
     refuseDifferent(wanted, differences(wanted, allowed.get(input.name)));
     return this.db.tx(async (tx) => {
       await this.targets.lock(tx, target.id);
@@ -79,17 +82,24 @@ export class ProfilesService {
     this.policy.authorize(actor, 'administerTargets');
     const target = await this.targets.row(this.db.client, targetId);
     const allowed = await this.allowList(target);
+    const { approvalStages: stages, ...rest } = input;
+    const change = { ...rest, ...(stages && { approvalStages: stages.map(keptStage) }) };
     return this.db.tx(async (tx) => {
       await this.targets.lock(tx, target.id);
       const before = await this.row(tx, target.id, profileId);
-      const wanted = { ...before, ...given(input) };
-      refuseUnfit(wanted);
+      const wanted = { ...before, ...given(rest) };
+      refuseUnfit({ ...wanted, approvalStages: change.approvalStages ?? [] });
+      await refuseUnknown(tx, change.approvalStages ?? []);
       refuseDifferent(wanted, differences(wanted, allowed.get(before.name)));
       const row = await tx.profile.update({
         where: { id: before.id },
-        data: { ...input, updatedAt: this.clock.now() },
+        data: { ...change, updatedAt: this.clock.now() },
       });
-      const details = { profileId: row.id, name: row.name, changed: changesOf(before, input) };
+      const details = {
+        profileId: row.id,
+        name: row.name,
+        changed: changesOf({ ...before, approvalStages: stagesIn(before.approvalStages) }, change),
+      };
       await this.audit.append(tx, actor, { action: 'profile.update', targetId: target.id, details });
       return presentProfile(row);
     });
@@ -159,8 +169,20 @@ export class ProfilesService {
 const given = <T extends object>(input: T): Partial<T> =>
   Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Partial<T>;
 
-function refuseUnfit(profile: Parameters<typeof profileProblems>[0]): void {
-  const fields = profileProblems(profile);
+/** @throws DomainError `person_not_found` for a stage of somebody whom the provider never named */
+async function refuseUnknown(db: Tx, stages: readonly Stage[]): Promise<void> {
+  const named = [...new Set(stages.flatMap(({ people }) => people))];
+  if (named.length === 0 || (await db.person.count({ where: { id: { in: named } } })) === named.length) return;
+  throw new DomainError(
+    'invalid',
+    'person_not_found',
+    'A stage names somebody whom Usher does not know.',
+    'GET /v1/people lists who there is: everybody who ever called.',
+  );
+}
+
+function refuseUnfit(profile: Parameters<typeof profileProblems>[0] & { approvalStages: readonly Stage[] }): void {
+  const fields = [...profileProblems(profile), ...stageProblems(profile.approvalStages)];
   if (fields.length === 0) return;
   throw new DomainError(
     'invalid',

@@ -18,6 +18,7 @@ import {
   ValidateIf,
   ValidateNested,
 } from 'class-validator';
+import { ApprovalStage, ApprovalStageInput } from './stages.contract.js';
 
 export enum TargetKind {
   rds_instance = 'rds-instance',
@@ -263,6 +264,8 @@ export class Profile {
   managesPasswords: boolean;
   /** And CREATEROLE with it */
   createsRoles: boolean;
+  /** Who must agree, one after the other; none: whoever policy lets, approvalsNeeded of them */
+  approvalStages: ApprovalStage[];
   createdAt: Date;
   updatedAt: Date;
 }
@@ -313,6 +316,13 @@ export class CreateProfile {
   @IsOptional()
   @IsBoolean()
   createsRoles?: boolean;
+  /** Who must agree, one after the other. Where approvalsNeeded or policy asks for more people than these, owners of the target are the rest */
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(5)
+  @ValidateNested({ each: true })
+  @Type(() => ApprovalStageInput)
+  approvalStages?: ApprovalStageInput[];
 }
 
 @InputType()
@@ -351,6 +361,13 @@ export class UpdateProfile {
   @IsOptional()
   @IsBoolean()
   createsRoles?: boolean;
+  /** Of what is asked for from now on; an empty list takes them away */
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(5)
+  @ValidateNested({ each: true })
+  @Type(() => ApprovalStageInput)
+  approvalStages?: ApprovalStageInput[];
 }
 
 @ArgsType()

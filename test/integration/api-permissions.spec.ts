@@ -81,6 +81,10 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'POST /v1/requests': { row: [201, 201, 403, 403], body: () => askFor(target) },
   'GET /v1/requests': { row: everybody },
   'GET /v1/requests/{requestId}': { row: [404, 200, 200, 200] },
+  'PATCH /v1/requests/{requestId}': { row: [404, 403, 403, 403], body: () => ({ reason: 'another reason' }) },
+  'GET /v1/requests/{requestId}/review': { row: [404, 200, 200, 200] },
+  // each decision is refused for itself: see api-decisions.spec.ts
+  'POST /v1/requests/decisions': { row: everybody, body: noDecisions },
   'POST /v1/requests/{requestId}/approve': { row: [404, 200, 403, 403], body: () => ({}) },
   'POST /v1/requests/{requestId}/deny': { row: [404, 200, 403, 403], body: () => ({}) },
   'POST /v1/requests/{requestId}/cancel': { row: [404, 403, 403, 403] },
@@ -208,6 +212,19 @@ const twins: Record<
   },
   requests: { of: 'GET /v1/requests', call: '{ items { id } }' },
   request: { of: 'GET /v1/requests/{requestId}', call: '(id: "{requestId}") { id }' },
+  editRequest: {
+    of: 'PATCH /v1/requests/{requestId}',
+    call: '(id: "{requestId}", input: { reason: "another reason" }) { id }',
+    mutation: true,
+  },
+  requestReview: { of: 'GET /v1/requests/{requestId}/review', call: '(id: "{requestId}") { ownerGroup }' },
+  decideRequests: {
+    of: 'POST /v1/requests/decisions',
+    call: '(input: $input) { results { id } }',
+    mutation: true,
+    body: noDecisions,
+    type: 'DecideRequests!',
+  },
   approveRequest: { of: 'POST /v1/requests/{requestId}/approve', call: '(id: "{requestId}") { id }', mutation: true },
   denyRequest: { of: 'POST /v1/requests/{requestId}/deny', call: '(id: "{requestId}") { id }', mutation: true },
   cancelRequest: { of: 'POST /v1/requests/{requestId}/cancel', call: '(id: "{requestId}") { id }', mutation: true },
@@ -274,6 +291,11 @@ function spareProfile(): object {
 /** Some minutes ahead, and earlier than the end of any grant here. */
 function soon(): object {
   return { endsAt: new Date(usher.clock.now().getTime() + 10 * 60_000).toISOString() };
+}
+
+/** On nothing that there is. */
+function noDecisions(): object {
+  return { decisions: [{ id: v7(), verdict: 'deny' }] };
 }
 
 function longer(): object {

@@ -87,6 +87,45 @@ const FORBIDDEN = '42501';
 const NO_SUCH_MOVE = '23503';
 const BROKEN_RULE = '23514';
 
+describe('what a request promises', () => {
+  const pending = async (state: 'pending' | 'denied' = 'pending'): Promise<string> => {
+    const id = randomUUID();
+    await app.query(
+      `INSERT INTO request (id, grant_id, target_id, profile_id, person_id, login, database, duration_minutes, reason, method, mode, state, approvals_needed, plan, created_at, decide_by, decided_at)
+       VALUES ($1, $2, $3, $4, $5, 'ana', 'orders', 30, 'why', 'iam', 'session', $6::"RequestState", 1, '{}', now(), now(), CASE WHEN $6 = 'denied' THEN now() END)`,
+      [id, randomUUID(), target, profile, person, state],
+    );
+    return id;
+  };
+  const change = (id: string, what: string) => app.query(`UPDATE request SET ${what} WHERE id = $1`, [id]);
+  const promises = [
+    `plan = '{"login": "ben"}'`,
+    `stages = '[{"name": "a"}]'`,
+    `approver_groups = '{engineers}'`,
+    `approver_people = '{${randomUUID()}}'`,
+    'approvals_needed = 0',
+    'duration_minutes = 31',
+    'starts_at = now()',
+    `reason = 'another'`,
+    `ticket = 'OPS-1'`,
+  ];
+
+  test.each(promises)('%s is another revision, or nothing', async (what) => {
+    expect(await refusal(change(await pending(), what))).toBe(BROKEN_RULE);
+    expect(await refusal(change(await pending(), `${what}, plan_revision = 2`))).toBe('not refused');
+    expect(await refusal(change(await pending('denied'), `${what}, plan_revision = 2`))).toBe(BROKEN_RULE);
+  });
+
+  test.each([`stages = '{}', plan_revision = 2`, `stages = '[1,2,3,4,5,6,7]', plan_revision = 2`])(
+    '%s is none',
+    async (what) => expect(await refusal(change(await pending(), what))).toBe(BROKEN_RULE),
+  );
+
+  test('it may be decided', async () => {
+    expect(await refusal(change(await pending(), `state = 'approved', decided_at = now()`))).toBe('not refused');
+  });
+});
+
 describe('the life of a grant', () => {
   const states = Object.values(prisma.GrantState);
   const legal: Record<prisma.GrantState, prisma.GrantState[]> = {

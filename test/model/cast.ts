@@ -129,7 +129,7 @@ export class Cast {
     const changed = grant && grant.endsAt + minutes * MINUTE !== shown;
     request.state = 'perhaps';
     const refusal = moot ? 'grant_closed' : changed ? 'plan_changed' : undefined;
-    const answer = await this.#call('approve', () => life.requests.approve(approver, request.id!), { refusal });
+    const answer = await this.#call('approve', () => life.decisions.approve(approver, request.id!), { refusal });
     if (!answer) request.state = moot ? 'lapsed' : 'pending';
     else if (grant) this.#longer(request);
     else request.state = 'approved';

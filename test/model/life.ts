@@ -1,6 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AccessModule } from '../../src/access/access.module.js';
+import { DecisionsService } from '../../src/access/decisions.service.js';
 import { RequestJobs } from '../../src/access/requests.job.js';
 import { RequestsService } from '../../src/access/requests.service.js';
 import { AppModule } from '../../src/app.module.js';
@@ -23,6 +24,7 @@ import { TargetAccess } from '../../src/targets/target-access.service.js';
  */
 export interface Life {
   readonly requests: RequestsService;
+  readonly decisions: DecisionsService;
   readonly grants: GrantsService;
   get<T>(type: abstract new (...args: never[]) => T): T;
   readonly handlers: ReadonlyMap<string, Handler>;
@@ -108,6 +110,7 @@ export async function beginLife(options: PlatformOptions): Promise<Life> {
   await get(RequestJobs).start();
   return {
     requests: get(RequestsService),
+    decisions: get(DecisionsService),
     grants: get(GrantsService),
     get,
     handlers,
