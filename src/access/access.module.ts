@@ -4,6 +4,9 @@ import { GrantsModule } from '../grants/grants.module.js';
 import { IdentityModule } from '../identity/identity.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { TargetsModule } from '../targets/targets.module.js';
+import { ApiKeysController } from './api-keys.controller.js';
+import { ApiKeysResolver } from './api-keys.resolver.js';
+import { ApiKeysService } from './api-keys.service.js';
 import { Drafts } from './drafts.service.js';
 import { ExtensionsController } from './extensions.controller.js';
 import { ExtensionsResolver } from './extensions.resolver.js';
@@ -19,15 +22,19 @@ import { RequestsController } from './requests.controller.js';
 import { RequestJobs } from './requests.job.js';
 import { RequestsResolver } from './requests.resolver.js';
 import { RequestsService } from './requests.service.js';
+import { ServicesController } from './services.controller.js';
+import { ServicesResolver } from './services.resolver.js';
+import { ServicesService } from './services.service.js';
 
 /** Who asks for what, who must say yes, and who may ask at all. */
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
-  controllers: [RequestsController, ExtensionsController, PeopleController],
+  controllers: [RequestsController, ExtensionsController, PeopleController, ServicesController, ApiKeysController],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
     ...[ExtensionsService, ExtensionsResolver],
     ...[PeopleService, PeopleResolver],
+    ...[ServicesService, ServicesResolver, ApiKeysService, ApiKeysResolver],
   ],
   exports: [RequestJobs],
 })

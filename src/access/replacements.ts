@@ -65,11 +65,11 @@ export class Replacements {
   private request(old: RequestRow, grantId: string, plan: Plan): Prisma.RequestUncheckedCreateInput {
     const now = this.clock.now();
     const { targetId, profileId, personId, login, database, method, mode, principalArn } = old;
-    const { durationMinutes, reason, ticket, policies, startsAt, profile } = old;
+    const { durationMinutes, reason, ticket, policies, startsAt, profile, viaServiceId } = old;
     return {
       ...{ id: v7(), grantId, replacesId: old.id, plan: keptPlan(plan), state: 'pending' },
       ...{ targetId, profileId, personId, login, database, method, mode, principalArn },
-      ...{ durationMinutes, reason, ticket, policies },
+      ...{ durationMinutes, reason, ticket, policies, viaServiceId },
       startsAt: startsAt !== null && startsAt > now ? startsAt : null,
       approvalsNeeded: Math.max(old.approvalsNeeded, profile.approvalsNeeded),
       createdAt: now,

@@ -48,6 +48,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
   method: 'iam',
   mode: 'session',
   principalArn: null,
+  viaServiceId: null,
   state: 'pending',
   approvalsNeeded: 2,
   policies: ['engineers-read'],
@@ -62,6 +63,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
   grant: null,
   extends: null,
   replacedBy: null,
+  viaService: null,
   profile: {
     id: 'p',
     targetId: 't',

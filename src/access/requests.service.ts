@@ -5,7 +5,7 @@ import { GrantsService } from '../grants/grants.service.js';
 import { refuseEnded } from '../grants/lifecycle.js';
 import { IdentityService } from '../identity/identity.service.js';
 import { refuseAbsent } from '../identity/standing.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { apart } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
@@ -89,7 +89,7 @@ export class RequestsService {
     });
   }
 
-  async list(actor: PersonActor, query: RequestQuery): Promise<AccessRequestPage> {
+  async list(actor: Reader, query: RequestQuery): Promise<AccessRequestPage> {
     const seen = await this.visible(actor);
     const { before, take, limit } = readPage(query);
     const wanted: Prisma.RequestWhereInput = {
@@ -107,7 +107,7 @@ export class RequestsService {
   }
 
   /** @throws DomainError `request_not_found`, also for one that this person may not see */
-  async get(actor: PersonActor, id: string): Promise<AccessRequest> {
+  async get(actor: Reader, id: string): Promise<AccessRequest> {
     const where = { AND: [await this.visible(actor), { id: asId(id, 'request id') }] };
     const row = await this.db.client.request.findFirst({ where, include: withVotes });
     if (!row) throw absent.request();
@@ -188,7 +188,7 @@ export class RequestsService {
     if (!isAsShown(row)) throw new Untrue(row);
   }
 
-  private async visible(actor: PersonActor): Promise<Prisma.RequestWhereInput> {
+  private async visible(actor: Reader): Promise<Prisma.RequestWhereInput> {
     const scopes = this.policy.visible(actor, 'viewRequests');
     return visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
   }

@@ -2,9 +2,10 @@ import { Module } from '@nestjs/common';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { IdentityService } from './identity.service.js';
+import { ServiceKeysService } from './service-keys.service.js';
 import { TokenVerifier } from './token-verifier.js';
 
-/** Who calls: OIDC access tokens, and one row a person for ever. */
+/** Who calls: OIDC access tokens and one row a person for ever; the keys of services. */
 @Module({
   providers: [
     {
@@ -13,7 +14,8 @@ import { TokenVerifier } from './token-verifier.js';
       useFactory: (settings: Settings, clock: Clock) => new TokenVerifier(settings.oidc, clock),
     },
     IdentityService,
+    ServiceKeysService,
   ],
-  exports: [IdentityService],
+  exports: [IdentityService, ServiceKeysService],
 })
 export class IdentityModule {}

@@ -11,11 +11,12 @@ import {
   type ResourceByKind,
   type ResourceKind,
   type Scope,
+  type ServiceFacts,
 } from './policy.contract.js';
 
 /** One question to policy, in plain facts. `{ action, resource, context }` must belong together: see `About`. */
 export interface Question {
-  readonly actor: PolicyPerson;
+  readonly actor: PolicyPerson | ServiceFacts;
   readonly action: Action;
   readonly resource?: ResourceByKind[ResourceKind];
   readonly context: { readonly now: Date } & Partial<AccessContext>;
@@ -37,20 +38,34 @@ const datetime = (at: Date) => ({ __extn: { fn: 'datetime', arg: at.toISOString(
 
 export function toCedar({ actor, action, resource, context: { now, ...asked } }: Question): CedarQuestion {
   const [resourceUid, entities] = describe(actionKinds[action], resource);
-  const person: EntityJson = {
-    uid: uid('Person', actor.id),
-    attrs: { locked: actor.locked },
-    parents: actor.groups.map((group) => uid('Group', group)),
-  };
+  const callers = actor.kind === 'service' ? [describeService(actor)] : describeCaller(actor);
+  const via = actor.kind === 'service' ? undefined : actor.via;
   return {
-    principal: uid('Person', actor.id),
+    principal: uid(actor.kind === 'service' ? 'Service' : 'Person', actor.id),
     action: uid('Action', action),
     resource: resourceUid,
-    context: { now: datetime(now), ...asked },
+    context: {
+      ...asked,
+      ...{ now: datetime(now), onBehalf: via !== undefined },
+      ...(via && { proof: via.proof, service: reference('Service', via.service.id) }),
+    },
     // the one who is administered may be the one who asks: an entity must not stand there twice
-    entities: [person, ...entities.filter((entity) => !isSame(entity, person))],
+    entities: [...callers, ...entities.filter((entity) => !callers.some((caller) => isSame(entity, caller)))],
   };
 }
+
+const describeCaller = ({ id, locked, groups, via }: PolicyPerson): EntityJson[] => [
+  { uid: uid('Person', id), attrs: { locked }, parents: memberships(groups) },
+  ...(via ? [describeService(via.service)] : []),
+];
+
+const describeService = ({ id, locked, actsForAnybody, actsFor, groups }: ServiceFacts): EntityJson => ({
+  uid: uid('Service', id),
+  attrs: { locked, actsForAnybody, actsFor: actsFor.map((group) => reference('Group', group)) },
+  parents: memberships(groups),
+});
+
+const memberships = (groups: readonly string[]): TypeAndId[] => groups.map((group) => uid('Group', group));
 
 function describe(kind: ResourceKind, resource: Question['resource']): [TypeAndId, EntityJson[]] {
   switch (kind) {
@@ -95,19 +110,26 @@ function describeProfile({
   return [uid('Profile', id), [profileEntity, targetEntity]];
 }
 
-function describeRequest({ id, requesterId, profile, approverIds }: RequestFacts): [TypeAndId, EntityJson[]] {
+function describeRequest({
+  id,
+  requesterId,
+  profile,
+  approverIds,
+  viaServiceId,
+}: RequestFacts): [TypeAndId, EntityJson[]] {
   const attrs = {
     requester: reference('Person', requesterId),
     target: reference('Target', profile.target.id),
     profile: reference('Profile', profile.id),
     approvers: approverIds.map((approver) => reference('Person', approver)),
+    ...(viaServiceId && { via: reference('Service', viaServiceId) }),
   };
   return [uid('Request', id), [{ uid: uid('Request', id), attrs, parents: [] }, ...describeProfile(profile)[1]]];
 }
 
-const describePerson = ({ id, locked }: PersonFacts): [TypeAndId, EntityJson[]] => [
+const describePerson = ({ id, locked, groups = [] }: PersonFacts): [TypeAndId, EntityJson[]] => [
   uid('Person', id),
-  [{ uid: uid('Person', id), attrs: { locked }, parents: [] }],
+  [{ uid: uid('Person', id), attrs: { locked }, parents: memberships(groups) }],
 ];
 
 function describeGrant({ id, holderId, profile, live, expiresAt }: GrantFacts): [TypeAndId, EntityJson[]] {
