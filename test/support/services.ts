@@ -1,0 +1,50 @@
+import { known, newName } from './people.ts';
+import type { Client, Usher } from './usher.ts';
+
+export interface MadeService {
+  id: string;
+  name: string;
+  keyId: string;
+  key: string;
+  /** Calls for itself. */
+  alone: Client;
+  /** Calls for a person, by id or e-mail, and with an access token of theirs where one is given. */
+  for(name: string | undefined, token?: string): Client;
+}
+
+/** A service with a key for these actions, registered by an administrator. */
+export async function newService(
+  usher: Usher,
+  scopes: readonly string[],
+  more: Record<string, unknown> = {},
+): Promise<MadeService> {
+  const admin = await known(usher, 'dave');
+  const name = newName('service');
+  const { status, body } = await admin.post<{ id: string }>('/v1/services', {
+    ...{ name, description: 'made up for a test' },
+    ...more,
+  });
+  if (status !== 201) throw new Error(`the service was refused: ${JSON.stringify(body)}`);
+  const { key, apiKey } = await newKey(usher, body.id, scopes);
+  const headersOf = (person: string | undefined, token: string | undefined): Record<string, string> => ({
+    ...(person !== undefined && { 'usher-on-behalf-of': person }),
+    ...(token !== undefined && { 'usher-on-behalf-of-token': token }),
+  });
+  return {
+    ...{ id: body.id, name, keyId: apiKey.id, key },
+    alone: usher.withToken(key),
+    for: (person, token) => usher.withToken(key, headersOf(person, token)),
+  };
+}
+
+export interface MadeKey {
+  key: string;
+  apiKey: { id: string; prefix: string; expiresAt: string; scopes: string[]; replacesId: string | null };
+}
+
+export async function newKey(usher: Usher, serviceId: string, scopes: readonly string[]): Promise<MadeKey> {
+  const admin = await known(usher, 'dave');
+  const { status, body } = await admin.post<MadeKey>(`/v1/services/${serviceId}/keys`, { scopes });
+  if (status !== 201) throw new Error(`the key was refused: ${JSON.stringify(body)}`);
+  return body;
+}
