@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
 import type { Person } from '../generated/prisma/client.js';
 import type { Method } from '../generated/prisma/enums.js';
-import type { PersonActor, PersonId, ServiceActor } from '../platform/actor.js';
+import type { PersonActor, ServiceActor } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
@@ -10,6 +10,7 @@ import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import type { VerifiedPerson } from './identity.contract.js';
 import { endsAsPassword, loginBy, loginName, withSuffix } from './login-name.js';
 import { ambiguousPerson, namedPerson, unknownPerson } from './named-person.js';
+import { personActor, provedBy } from './person-actor.js';
 import { refuseAbsent, removed, type Standing } from './standing.js';
 import { bearerToken, TokenVerifier } from './token-verifier.js';
 
@@ -52,7 +53,7 @@ export class IdentityService {
     const verified = await this.verifier.verify(bearerToken(authorization));
     const person = await this.person(verified);
     if (person.removedAt !== null) throw removed(person);
-    return { ...actorOf(person, call), ...provedBy(verified) };
+    return { ...personActor(person, call), ...provedBy(verified) };
   }
 
   /**
@@ -72,7 +73,7 @@ export class IdentityService {
     concerning({ subjectId: person.id });
     refuseAbsent([person]);
     const via = { service, proof: verified ? 'token' : 'named' } as const;
-    return { ...actorOf(person, service), ...(verified && provedBy(verified)), via };
+    return { ...personActor(person, service), ...(verified && provedBy(verified)), via };
   }
 
   /**
@@ -211,24 +212,6 @@ export class IdentityService {
     }
   }
 }
-
-/** As the provider described this person last. */
-const actorOf = (person: Person, { address, correlationId }: Pick<PersonActor, 'address' | 'correlationId'>) =>
-  ({
-    kind: 'person',
-    id: person.id as PersonId,
-    name: person.name,
-    issuer: person.issuer,
-    subject: person.subject,
-    groups: person.groups,
-    locked: person.locked,
-    authenticatedAt: undefined,
-    address,
-    correlationId,
-  }) as const satisfies PersonActor;
-
-/** What a token says beyond that. */
-const provedBy = ({ name, groups, authenticatedAt }: VerifiedPerson) => ({ name, groups, authenticatedAt });
 
 /** The names that a person may have, the first that is free; one that ends in `_pw` has its suffix at once. */
 function candidates(person: Person): [string, string?] {
