@@ -29,6 +29,7 @@ const doors = [
   'grants/grant',
   'grants/lifecycle',
   'identity/actor.decorator',
+  'identity/api-key',
   'identity/login-name',
   'identity/role-session-name',
   'identity/standing',

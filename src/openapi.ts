@@ -3,6 +3,9 @@ import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swag
 import metadata from './metadata.js';
 import { Problem } from './platform/http/problem.contract.js';
 
+const credentials =
+  'An access token of the OpenID provider, or the API key of a service. With a key, Usher-On-Behalf-Of (id or e-mail) and Usher-On-Behalf-Of-Token (an access token) say for whom the service calls.';
+
 const METHODS = ['get', 'post', 'patch', 'delete', 'put'] as const;
 
 /** The API as OpenAPI, made of the contracts and the controllers; what holds for every route is added here once. */
@@ -12,7 +15,7 @@ export async function openApi(app: NestFastifyApplication): Promise<OpenAPIObjec
     .setTitle('Usher')
     .setDescription('Access to Amazon RDS and Aurora PostgreSQL: ask, be approved, connect, be cut off, and prove it')
     .setVersion('1')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: credentials })
     .build();
   const document = SwaggerModule.createDocument(app, config, { extraModels: [Problem] });
   for (const path of Object.values(document.paths))

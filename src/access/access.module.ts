@@ -6,6 +6,9 @@ import { PolicyModule } from '../policy/policy.module.js';
 import { TargetsModule } from '../targets/targets.module.js';
 import { DecisionBatch } from './decision-batch.service.js';
 import { DecisionsService } from './decisions.service.js';
+import { ApiKeysController } from './api-keys.controller.js';
+import { ApiKeysResolver } from './api-keys.resolver.js';
+import { ApiKeysService } from './api-keys.service.js';
 import { Drafts } from './drafts.service.js';
 import { EditsService } from './edits.service.js';
 import { ExtensionsController } from './extensions.controller.js';
@@ -24,16 +27,27 @@ import { RequestsResolver } from './requests.resolver.js';
 import { RequestsService } from './requests.service.js';
 import { SignInController } from './sign-in.controller.js';
 import { ReviewsService } from './reviews.service.js';
+import { ServicesController } from './services.controller.js';
+import { ServicesResolver } from './services.resolver.js';
+import { ServicesService } from './services.service.js';
 
 /** Who asks for what, who must say yes, and who may ask at all. */
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
-  controllers: [RequestsController, ExtensionsController, PeopleController, SignInController],
+  controllers: [
+    RequestsController,
+    ExtensionsController,
+    PeopleController,
+    SignInController,
+    ServicesController,
+    ApiKeysController,
+  ],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
     ...[DecisionsService, DecisionBatch, EditsService, ReviewsService],
     ...[ExtensionsService, ExtensionsResolver],
     ...[PeopleService, PeopleResolver],
+    ...[ServicesService, ServicesResolver, ApiKeysService, ApiKeysResolver],
   ],
   exports: [RequestJobs],
 })

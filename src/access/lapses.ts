@@ -46,6 +46,11 @@ export class Lapses {
     return this.cancel(tx, actor, { personId }, reason);
   }
 
+  /** Cancels what waits and was asked for through a service that is locked or removed, in that transaction. @returns how many */
+  ofService(tx: Tx, actor: Actor, viaServiceId: string, reason: string): Promise<number> {
+    return this.cancel(tx, actor, { viaServiceId }, reason);
+  }
+
   /** Cancels what waits on a target that is being removed. */
   async ofTarget(actor: Actor, targetId: string): Promise<void> {
     await this.db.tx((tx) => this.cancel(tx, actor, { targetId }, 'the target was removed'));

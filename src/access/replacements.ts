@@ -67,13 +67,13 @@ export class Replacements {
   private request(old: RequestRow, grantId: string, plan: Plan): Prisma.RequestUncheckedCreateInput {
     const now = this.clock.now();
     const { targetId, profileId, personId, login, database, method, mode, principalArn } = old;
-    const { durationMinutes, reason, ticket, policies, startsAt, profile, target } = old;
+    const { durationMinutes, reason, ticket, policies, startsAt, profile, target, viaServiceId } = old;
     const stages = stagesIn(profile.approvalStages);
     const needed = Math.max(old.approvalsNeeded, profile.approvalsNeeded, totalOf(stages));
     return {
       ...{ id: v7(), grantId, replacesId: old.id, plan: keptPlan(plan), state: 'pending' },
       ...{ targetId, profileId, personId, login, database, method, mode, principalArn },
-      ...{ durationMinutes, reason, ticket, policies },
+      ...{ durationMinutes, reason, ticket, policies, viaServiceId },
       startsAt: startsAt !== null && startsAt > now ? startsAt : null,
       approvalsNeeded: needed,
       ...keptStages(pinned(stages, needed, target.ownerGroup)),

@@ -5,7 +5,8 @@ import type { AuditAction, AuditEntry } from '../audit/events.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import type { Verdict } from '../generated/prisma/enums.js';
 import { GrantsService } from '../grants/grants.service.js';
-import type { Actor, PersonActor } from '../platform/actor.js';
+import { ServiceKeysService } from '../identity/service-keys.service.js';
+import { serviceOf, type Actor, type PersonActor } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
@@ -23,6 +24,7 @@ export class RequestLedger {
     private readonly audit: AuditService,
     private readonly grants: GrantsService,
     private readonly jobs: Jobs,
+    private readonly services: ServiceKeysService,
   ) {}
 
   /** @throws DomainError `request_not_found` */
@@ -40,8 +42,8 @@ export class RequestLedger {
   }
 
   /**
-   * Writes a request down; one that needs nobody's yes takes effect at once.
-   * @throws DomainError `extension_pending`
+   * Writes a request down, with the service through which it came; one that needs nobody's yes takes effect at once.
+   * @throws DomainError `extension_pending`; `service_locked` when that service was locked meanwhile
    */
   async add(
     tx: Tx,
@@ -49,9 +51,13 @@ export class RequestLedger {
     data: Prisma.RequestUncheckedCreateInput,
     action: 'request.create' | 'request.replace' = 'request.create',
   ): Promise<RequestRow> {
-    const row = await tx.request.create({ data, include: withVotes }).catch((error: unknown) => {
-      throw data.kind === 'extend' && brokenUnique(error) !== undefined ? extensionPending() : error;
-    });
+    const viaServiceId = serviceOf(actor)?.id ?? data.viaServiceId ?? null;
+    if (viaServiceId !== null) await this.services.hold(tx, viaServiceId);
+    const row = await tx.request
+      .create({ data: { ...data, viaServiceId }, include: withVotes })
+      .catch((error: unknown) => {
+        throw data.kind === 'extend' && brokenUnique(error) !== undefined ? extensionPending() : error;
+      });
     const { kind, durationMinutes, reason, ticket, mode, approvalsNeeded, policies, replacesId } = row;
     await this.record(tx, actor, row, action, {
       ...{ kind, profile: row.profile.name, durationMinutes, reason, ticket, mode, approvalsNeeded, policies },

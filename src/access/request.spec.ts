@@ -59,6 +59,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
   method: 'iam',
   mode: 'session',
   principalArn: null,
+  viaServiceId: null,
   state: 'pending',
   approvalsNeeded: 2,
   stages: [],
@@ -77,6 +78,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
   grant: null,
   extends: null,
   replacedBy: null,
+  viaService: null,
   profile: {
     id: 'p',
     targetId: 't',

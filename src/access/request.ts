@@ -21,6 +21,7 @@ export const withVotes = {
   grant: { select: { id: true, state: true } },
   extends: { select: { groups: true, connectionLimit: true, createsRoles: true, startsAt: true, endsAt: true } },
   replacedBy: { select: { id: true } },
+  viaService: { select: { name: true } },
 } satisfies Prisma.RequestInclude;
 
 export type RequestRow = Prisma.RequestGetPayload<{ include: typeof withVotes }>;
@@ -32,6 +33,8 @@ export const presentRequest = (row: RequestRow): AccessRequest => ({
   profileId: row.profileId,
   personId: row.personId,
   personName: row.person.name,
+  viaServiceId: row.viaServiceId,
+  viaServiceName: row.viaService?.name ?? null,
   database: row.database,
   durationMinutes: row.durationMinutes,
   reason: row.reason,
@@ -93,6 +96,7 @@ export const requestFacts = (row: RequestRow): RequestFacts => ({
   approverIds: approvers(row),
   stageGroups: row.approverGroups,
   stagePeople: row.approverPeople,
+  viaServiceId: row.viaServiceId,
 });
 
 /** A vote is for one plan: those for a plan that was renewed since say nothing of the present one. */

@@ -136,6 +136,9 @@ export class AccessRequest {
   profileId: string;
   personId: string;
   personName: string;
+  /** The service through which it was asked for; null when the person asked */
+  viaServiceId: string | null;
+  viaServiceName: string | null;
   database: string;
   /** Of kind extend: what is added to the present end */
   @Field(() => Int)

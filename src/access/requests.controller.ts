@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { DecisionBatch } from './decision-batch.service.js';
 import { DecideRequests, DecisionResults } from './decisions.contract.js';
@@ -59,14 +59,14 @@ export class RequestsController {
   /** Requests that you may see, newest first */
   @Get()
   @Requires('viewRequests')
-  list(@Caller() actor: PersonActor, @Query() query: RequestQuery): Promise<AccessRequestPage> {
+  list(@Caller() actor: Reader, @Query() query: RequestQuery): Promise<AccessRequestPage> {
     return this.requests.list(actor, query);
   }
 
   /** One request, with its plan */
   @Get(':id')
   @Requires('viewRequests')
-  get(@Caller() actor: PersonActor, @Param('id') id: string): Promise<AccessRequest> {
+  get(@Caller() actor: Reader, @Param('id') id: string): Promise<AccessRequest> {
     return this.requests.get(actor, id);
   }
 

@@ -1,6 +1,6 @@
 import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { DecisionBatch } from './decision-batch.service.js';
 import { DecideRequests, DecisionResults } from './decisions.contract.js';
@@ -44,13 +44,13 @@ export class RequestsResolver {
 
   @Query(() => AccessRequestPage, { name: 'requests' })
   @Requires('viewRequests')
-  list(@Caller() actor: PersonActor, @Args() query: RequestQuery): Promise<AccessRequestPage> {
+  list(@Caller() actor: Reader, @Args() query: RequestQuery): Promise<AccessRequestPage> {
     return this.requests.list(actor, query);
   }
 
   @Query(() => AccessRequest, { name: 'request' })
   @Requires('viewRequests')
-  get(@Caller() actor: PersonActor, @Args('id', { type: () => ID }) id: string): Promise<AccessRequest> {
+  get(@Caller() actor: Reader, @Args('id', { type: () => ID }) id: string): Promise<AccessRequest> {
     return this.requests.get(actor, id);
   }
 

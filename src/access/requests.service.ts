@@ -3,7 +3,7 @@ import { v7 } from 'uuid';
 import type { Prisma } from '../generated/prisma/client.js';
 import { IdentityService } from '../identity/identity.service.js';
 import { refuseAbsent } from '../identity/standing.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { DomainError } from '../platform/errors.js';
@@ -71,7 +71,7 @@ export class RequestsService {
     });
   }
 
-  async list(actor: PersonActor, query: RequestQuery): Promise<AccessRequestPage> {
+  async list(actor: Reader, query: RequestQuery): Promise<AccessRequestPage> {
     const seen = await this.visible(actor);
     const { before, take, limit } = readPage(query);
     const wanted: Prisma.RequestWhereInput = {
@@ -89,14 +89,14 @@ export class RequestsService {
   }
 
   /** @throws DomainError `request_not_found`, also for one that this person may not see */
-  async get(actor: PersonActor, id: string): Promise<AccessRequest> {
+  async get(actor: Reader, id: string): Promise<AccessRequest> {
     const where = { AND: [await this.visible(actor), { id: asId(id, 'request id') }] };
     const row = await this.db.client.request.findFirst({ where, include: withVotes });
     if (!row) throw absent.request();
     return presentRequest(row);
   }
 
-  private async visible(actor: PersonActor): Promise<Prisma.RequestWhereInput> {
+  private async visible(actor: Reader): Promise<Prisma.RequestWhereInput> {
     const scopes = this.policy.visible(actor, 'viewRequests');
     const seen = visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
     if (seen.OR === undefined || !scopes.includes('owned')) return seen;

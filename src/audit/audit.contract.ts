@@ -29,10 +29,13 @@ export class AuditEvent {
   /** UUID version 7: sorts by time */
   id: string;
   at: Date;
-  /** person, system or nobody */
+  /** person, service, system or nobody */
   actorKind: string;
   actorId: string | null;
   actorName: string;
+  /** The service that called for the actor; null where nobody did, also for what a service does by itself */
+  viaServiceId: string | null;
+  viaName: string | null;
   /** The person whose access it is about */
   subjectId: string | null;
   action: string;
@@ -63,6 +66,10 @@ export class AuditQuery {
   @IsOptional()
   @IsUUID()
   person?: string;
+  /** Id of a service: as actor, or as the one that called for somebody */
+  @IsOptional()
+  @IsUUID()
+  service?: string;
   @IsOptional()
   @IsUUID()
   target?: string;

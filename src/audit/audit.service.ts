@@ -49,8 +49,9 @@ export class AuditService extends RefusalRecord {
       id: v7(),
       at: this.clock.now(),
       actorKind: actor.kind,
-      actorId: actor.kind === 'person' ? actor.id : null,
+      actorId: actor.kind === 'system' ? null : actor.id,
       actorName: actor.name,
+      ...viaOf(actor),
       subjectId: entry.subjectId ?? null,
       action: entry.action,
       outcome: entry.outcome ?? 'success',
@@ -59,7 +60,7 @@ export class AuditService extends RefusalRecord {
       grantId: entry.grantId ?? null,
       code: entry.code ?? null,
       details: (entry.details ?? {}) as Prisma.InputJsonObject,
-      address: actor.kind === 'person' ? (actor.address ?? null) : null,
+      address: actor.kind === 'system' ? null : (actor.address ?? null),
       correlationId: actor.correlationId,
     };
   }
@@ -100,15 +101,22 @@ export class AuditService extends RefusalRecord {
   }
 }
 
+function viaOf(actor: Actor): { viaServiceId: string | null; viaName: string | null } {
+  const service = actor.kind === 'person' ? actor.via?.service : undefined;
+  return { viaServiceId: service?.id ?? null, viaName: service?.name ?? null };
+}
+
 const columnsOf = (row: ReturnType<AuditService['row']>) => ({
   ...{ id: row.id, at: row.at, action: row.action, outcome: row.outcome, code: row.code, details: row.details },
   ...{ actor_kind: row.actorKind, actor_id: row.actorId, actor_name: row.actorName, subject_id: row.subjectId },
+  ...{ via_service_id: row.viaServiceId, via_name: row.viaName },
   ...{ target_id: row.targetId, request_id: row.requestId, grant_id: row.grantId },
   ...{ address: row.address, correlation_id: row.correlationId },
 });
 
 const filter = (query: AuditQuery): Prisma.AuditEventWhereInput => ({
   ...(query.person !== undefined && { OR: [{ subjectId: query.person }, { actorId: query.person }] }),
+  ...(query.service !== undefined && { AND: { OR: [{ viaServiceId: query.service }, { actorId: query.service }] } }),
   ...(query.target !== undefined && { targetId: query.target }),
   ...(query.grant !== undefined && { grantId: query.grant }),
   ...(query.request !== undefined && { requestId: query.request }),
@@ -125,6 +133,8 @@ const present = (row: Row): AuditEvent => ({
   actorKind: row.actorKind,
   actorId: row.actorId,
   actorName: row.actorName,
+  viaServiceId: row.viaServiceId,
+  viaName: row.viaName,
   subjectId: row.subjectId,
   action: row.action,
   outcome: row.outcome as AuditOutcome,

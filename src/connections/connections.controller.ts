@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { NotReplayed } from '../platform/http/idempotency.interceptor.js';
 import { Requires } from '../policy/requires.js';
 import { ConnectionPage, ConnectionQuery } from './connections.contract.js';
@@ -55,7 +55,7 @@ export class ConnectionsController {
   /** Sessions seen on targets, newest first */
   @Get('connections')
   @Requires('viewConnections')
-  list(@Caller() actor: PersonActor, @Query() query: ConnectionQuery): Promise<ConnectionPage> {
+  list(@Caller() actor: Reader, @Query() query: ConnectionQuery): Promise<ConnectionPage> {
     return this.connections.list(actor, query);
   }
 }

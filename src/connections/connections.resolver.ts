@@ -1,6 +1,6 @@
 import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { NotReplayed } from '../platform/http/idempotency.interceptor.js';
 import { Requires } from '../policy/requires.js';
 import { Connection, ConnectionPage, ConnectionQuery } from './connections.contract.js';
@@ -54,7 +54,7 @@ export class ConnectionsResolver {
 
   @Query(() => ConnectionPage, { name: 'connections' })
   @Requires('viewConnections')
-  list(@Caller() actor: PersonActor, @Args() query: ConnectionQuery): Promise<ConnectionPage> {
+  list(@Caller() actor: Reader, @Args() query: ConnectionQuery): Promise<ConnectionPage> {
     return this.connections.list(actor, query);
   }
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Connection as Row, Prisma } from '../generated/prisma/client.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { Reader } from '../platform/actor.js';
 import { readPage, toPage } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
@@ -17,7 +17,7 @@ export class ConnectionsService {
     private readonly targets: TargetsService,
   ) {}
 
-  async list(actor: PersonActor, query: ConnectionQuery): Promise<ConnectionPage> {
+  async list(actor: Reader, query: ConnectionQuery): Promise<ConnectionPage> {
     const scopes = this.policy.visible(actor, 'viewConnections');
     const seen = visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
     const { before, take, limit } = readPage(query);

@@ -94,8 +94,8 @@ export async function mintable(db: Database, id: string): Promise<Mintable | und
   return { ...grant, target: { ...grant.target, endpoints: endpoints ?? [] } };
 }
 
-const COLUMNS = `id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, target_id, request_id, grant_id, code, details, address, correlation_id`;
-const VALUES = `$1, $2, $3, $4, $5, $6, $7, $8::"Outcome", $9, $10, $11, $12, $13, $14, $15`;
+const COLUMNS = `id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, target_id, request_id, grant_id, code, details, address, correlation_id, via_service_id, via_name`;
+const VALUES = `$1, $2, $3, $4, $5, $6, $7, $8::"Outcome", $9, $10, $11, $12, $13, $14, $15, $16, $17`;
 const LIVE = `g.id = $11::uuid AND g.state = 'active' AND g.ends_at > $2::timestamptz`;
 
 /**
@@ -112,7 +112,7 @@ const RECORD_UNCHANGED = {
   name: 'record-if-unchanged',
   text: `INSERT INTO audit_event (${COLUMNS}) SELECT ${VALUES}
            FROM access_grant g JOIN profile f ON f.id = g.profile_id JOIN target t ON t.id = g.target_id
-          WHERE ${LIVE} AND ${VERSION} = $16::text`,
+          WHERE ${LIVE} AND ${VERSION} = $18::text`,
 };
 
 type Line = Prisma.AuditEventUncheckedCreateInput;
@@ -145,4 +145,6 @@ const valuesOf = (line: Line): unknown[] => [
   JSON.stringify(line.details),
   line.address,
   line.correlationId,
+  line.viaServiceId,
+  line.viaName,
 ];

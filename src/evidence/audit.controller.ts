@@ -2,7 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { AuditEventPage, AuditQuery } from '../audit/audit.contract.js';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { EvidenceService } from './evidence.service.js';
 
@@ -15,7 +15,7 @@ export class AuditController {
   /** The record, newest first */
   @Get('events')
   @Requires('viewAudit')
-  events(@Caller() actor: PersonActor, @Query() query: AuditQuery): Promise<AuditEventPage> {
+  events(@Caller() actor: Reader, @Query() query: AuditQuery): Promise<AuditEventPage> {
     return this.evidence.search(actor, query);
   }
 }

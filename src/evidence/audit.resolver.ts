@@ -1,7 +1,7 @@
 import { Args, Query, Resolver } from '@nestjs/graphql';
 import { AuditEvent, AuditEventPage, AuditQuery } from '../audit/audit.contract.js';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { EvidenceService } from './evidence.service.js';
 
@@ -11,7 +11,7 @@ export class AuditResolver {
 
   @Query(() => AuditEventPage)
   @Requires('viewAudit')
-  auditEvents(@Caller() actor: PersonActor, @Args() query: AuditQuery): Promise<AuditEventPage> {
+  auditEvents(@Caller() actor: Reader, @Args() query: AuditQuery): Promise<AuditEventPage> {
     return this.evidence.search(actor, query);
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { AuditEventPage, AuditQuery } from '../audit/audit.contract.js';
 import { AuditService } from '../audit/audit.service.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { Reader } from '../platform/actor.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { visibility } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
@@ -16,7 +16,7 @@ export class EvidenceService {
   ) {}
 
   /** @throws DomainError `policy_denied`, `invalid_cursor` */
-  async search(actor: PersonActor, query: AuditQuery): Promise<AuditEventPage> {
+  async search(actor: Reader, query: AuditQuery): Promise<AuditEventPage> {
     const scopes = this.policy.visible(actor, 'viewAudit');
     const scope = await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups));
     return this.audit.search(query, scope);

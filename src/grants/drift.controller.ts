@@ -1,7 +1,7 @@
 import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { NotReplayed } from '../platform/http/idempotency.interceptor.js';
 import { Requires } from '../policy/requires.js';
 import { DriftFindingPage, DriftLook, DriftQuery } from './drift.contract.js';
@@ -16,7 +16,7 @@ export class DriftController {
   /** What targets and IAM hold that Usher did not agree to, or lack although it did; newest first */
   @Get('drift')
   @Requires('viewDrift')
-  list(@Caller() actor: PersonActor, @Query() query: DriftQuery): Promise<DriftFindingPage> {
+  list(@Caller() actor: Reader, @Query() query: DriftQuery): Promise<DriftFindingPage> {
     return this.drift.list(actor, query);
   }
 

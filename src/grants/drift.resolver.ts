@@ -1,6 +1,6 @@
 import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { NotReplayed } from '../platform/http/idempotency.interceptor.js';
 import { Requires } from '../policy/requires.js';
 import { DriftFinding, DriftFindingPage, DriftLook, DriftQuery } from './drift.contract.js';
@@ -12,7 +12,7 @@ export class DriftResolver {
 
   @Query(() => DriftFindingPage, { name: 'driftFindings' })
   @Requires('viewDrift')
-  list(@Caller() actor: PersonActor, @Args() query: DriftQuery): Promise<DriftFindingPage> {
+  list(@Caller() actor: Reader, @Args() query: DriftQuery): Promise<DriftFindingPage> {
     return this.drift.list(actor, query);
   }
 

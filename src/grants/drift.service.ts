@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { DriftFinding as Row, Prisma } from '../generated/prisma/client.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { readPage, toPage } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
@@ -34,7 +34,7 @@ export class DriftService {
   ) {}
 
   /** Findings on targets that this person's groups own, or all; drift is nobody's own. */
-  async list(actor: PersonActor, query: DriftQuery): Promise<DriftFindingPage> {
+  async list(actor: Reader, query: DriftQuery): Promise<DriftFindingPage> {
     const scopes = this.policy.visible(actor, 'viewDrift');
     const { all, targetIds } = await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups));
     const { before, take, limit } = readPage(query);

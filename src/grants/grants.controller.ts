@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { Grant, GrantPage, GrantQuery, GrantWait, ShortenGrant } from './grants.contract.js';
 import { GrantsService } from './grants.service.js';
@@ -15,14 +15,14 @@ export class GrantsController {
   /** Grants that you may see, newest first */
   @Get()
   @Requires('viewGrants')
-  list(@Caller() actor: PersonActor, @Query() query: GrantQuery): Promise<GrantPage> {
+  list(@Caller() actor: Reader, @Query() query: GrantQuery): Promise<GrantPage> {
     return this.grants.list(actor, query);
   }
 
   /** One grant; with wait=active it answers when the grant is active, at the latest after 30 seconds */
   @Get(':id')
   @Requires('viewGrants')
-  get(@Caller() actor: PersonActor, @Param('id') id: string, @Query() query: GrantWait): Promise<Grant> {
+  get(@Caller() actor: Reader, @Param('id') id: string, @Query() query: GrantWait): Promise<Grant> {
     return this.grants.get(actor, id, query.wait);
   }
 

@@ -1,6 +1,6 @@
 import { Args, ID, Mutation, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { Grant, GrantPage, GrantQuery, GrantState, ShortenGrant } from './grants.contract.js';
 import { GrantsService } from './grants.service.js';
@@ -17,14 +17,14 @@ export class GrantsResolver {
 
   @Query(() => GrantPage, { name: 'grants' })
   @Requires('viewGrants')
-  list(@Caller() actor: PersonActor, @Args() query: GrantQuery): Promise<GrantPage> {
+  list(@Caller() actor: Reader, @Args() query: GrantQuery): Promise<GrantPage> {
     return this.grants.list(actor, query);
   }
 
   @Query(() => Grant, { name: 'grant' })
   @Requires('viewGrants')
   get(
-    @Caller() actor: PersonActor,
+    @Caller() actor: Reader,
     @Args('id', { type: () => ID }) id: string,
     @Args('wait', waiting) wait?: GrantState | null,
   ): Promise<Grant> {

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AuditService } from '../audit/audit.service.js';
 import type { AuditAction } from '../audit/events.js';
 import type { Prisma } from '../generated/prisma/client.js';
-import type { Actor, PersonActor } from '../platform/actor.js';
+import type { Actor, Reader } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
@@ -150,7 +150,7 @@ export class GrantsService {
     return row;
   }
 
-  async list(actor: PersonActor, query: GrantQuery): Promise<GrantPage> {
+  async list(actor: Reader, query: GrantQuery): Promise<GrantPage> {
     const seen = await this.visible(actor);
     const { before, take, limit } = readPage(query);
     const wanted: Prisma.GrantWhereInput = {
@@ -171,7 +171,7 @@ export class GrantsService {
    * One grant; with `wait`, when it has that state or can no longer reach it, at the latest after 30 seconds.
    * @throws DomainError `grant_not_found`, also for a grant that this person may not see
    */
-  async get(actor: PersonActor, id: string, wait?: GrantState): Promise<Grant> {
+  async get(actor: Reader, id: string, wait?: GrantState): Promise<Grant> {
     const where = { AND: [await this.visible(actor), { id: asId(id, 'grant id') }] };
     const until = Date.now() + LONGEST_WAIT_MS; // the caller's patience, not the grant's life: no business of the injected clock
     for (;;) {
@@ -206,7 +206,7 @@ export class GrantsService {
     return this.row(tx, id);
   }
 
-  private async visible(actor: PersonActor): Promise<Prisma.GrantWhereInput> {
+  private async visible(actor: Reader): Promise<Prisma.GrantWhereInput> {
     const scopes = this.policy.visible(actor, 'viewGrants');
     return visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
   }

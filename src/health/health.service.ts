@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { DriftCountsService } from '../grants/drift-counts.service.js';
 import { GrantCountsService } from '../grants/grant-counts.service.js';
+import { ServiceKeysService } from '../identity/service-keys.service.js';
 import type { Actor } from '../platform/actor.js';
 import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
@@ -40,11 +41,18 @@ export class HealthService {
     registers: [this.registry],
   });
 
+  private readonly endingKeys = new Gauge({
+    name: 'usher_api_keys_expiring',
+    help: 'API keys of services that end within 14 days, and that none was made to follow',
+    registers: [this.registry],
+  });
+
   constructor(
     private readonly db: Database,
     private readonly counts: GrantCountsService,
     private readonly drift: DriftCountsService,
     private readonly policy: PolicyService,
+    private readonly keys: ServiceKeysService,
   ) {
     collectDefaultMetrics({ register: this.registry });
   }
@@ -67,12 +75,14 @@ export class HealthService {
 
   async metrics(actor: Actor): Promise<string> {
     this.policy.authorize(actor, 'viewMetrics');
-    const [late, states, drift] = await Promise.all([
+    const [late, states, drift, ending] = await Promise.all([
       this.counts.overdue(),
       this.counts.byState(),
       this.drift.counts(),
+      this.keys.expiring(),
     ]);
     for (const [kind, count] of drift.open) this.findings.set({ kind }, count);
+    this.endingKeys.set(ending);
     this.unseen.set(drift.oldest);
     this.grants.reset();
     for (const [state, grants] of states) this.grants.set({ state }, grants);

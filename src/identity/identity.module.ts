@@ -2,10 +2,11 @@ import { Module } from '@nestjs/common';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { IdentityService } from './identity.service.js';
+import { ServiceKeysService } from './service-keys.service.js';
 import { SignInService } from './sign-in.service.js';
 import { TokenVerifier } from './token-verifier.js';
 
-/** Who calls: OIDC access tokens, and one row a person for ever. */
+/** Who calls: OIDC access tokens and one row a person for ever; the keys of services. */
 @Module({
   providers: [
     {
@@ -16,7 +17,8 @@ import { TokenVerifier } from './token-verifier.js';
     },
     IdentityService,
     SignInService,
+    ServiceKeysService,
   ],
-  exports: [IdentityService, SignInService],
+  exports: [IdentityService, SignInService, ServiceKeysService],
 })
 export class IdentityModule {}

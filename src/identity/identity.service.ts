@@ -2,13 +2,16 @@ import { Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
 import type { Person } from '../generated/prisma/client.js';
 import type { Method } from '../generated/prisma/enums.js';
-import type { PersonActor, PersonId } from '../platform/actor.js';
+import type { PersonActor, ServiceActor } from '../platform/actor.js';
+import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
 import type { VerifiedPerson } from './identity.contract.js';
 import { endsAsPassword, loginBy, loginName, withSuffix } from './login-name.js';
-import { removed, type Standing } from './standing.js';
+import { ambiguousPerson, namedPerson, unknownPerson } from './named-person.js';
+import { personActor, provedBy } from './person-actor.js';
+import { refuseAbsent, removed, type Standing } from './standing.js';
 import { bearerToken, TokenVerifier } from './token-verifier.js';
 
 /**
@@ -50,19 +53,27 @@ export class IdentityService {
     const verified = await this.verifier.verify(bearerToken(authorization));
     const person = await this.person(verified);
     if (person.removedAt !== null) throw removed(person);
-    return {
-      kind: 'person',
-      id: person.id as PersonId,
-      name: verified.name,
-      issuer: verified.issuer,
-      subject: verified.subject,
-      groups: verified.groups,
-      locked: person.locked,
-      authenticatedAt: verified.authenticatedAt,
-      ...(verified.acr !== undefined && { acr: verified.acr }),
-      ...(verified.amr !== undefined && { amr: verified.amr }),
-      ...call,
-    };
+    return { ...personActor(person, call), ...provedBy(verified) };
+  }
+
+  /**
+   * The person for whom a service calls: by an access token of theirs, by a name, or by both, which must then lead to one person.
+   * Of who is only named, the groups are those of the last token, and nothing says when they last proved who they are.
+   * @throws DomainError `unknown_person`, `ambiguous_person`, `person_removed`, `person_locked`; for a token as {@link authenticate}
+   */
+  async represented(
+    service: ServiceActor,
+    { name, token }: { name: string | undefined; token: string | undefined },
+  ): Promise<PersonActor> {
+    const verified = token === undefined ? undefined : await this.verifier.verify(token);
+    const named = name === undefined ? undefined : await namedPerson(this.db.client, name);
+    const person = verified ? await this.person(verified) : named;
+    if (!person) throw unknownPerson();
+    if (named && named.id !== person.id) throw ambiguousPerson('The name and the access token are of two people.');
+    concerning({ subjectId: person.id });
+    refuseAbsent([person]);
+    const via = { service, proof: verified ? 'token' : 'named' } as const;
+    return { ...personActor(person, service), ...(verified && provedBy(verified)), via };
   }
 
   /**

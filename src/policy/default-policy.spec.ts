@@ -6,9 +6,11 @@ import {
   actions,
   approvalsNeeded,
   scopes,
+  serviceActions,
   type AccessContext,
   type Action,
   type ProfileFacts,
+  type ServiceFacts,
 } from './policy.contract.js';
 import { toCedar, type Question } from './question.js';
 
@@ -30,7 +32,18 @@ const signedIn = (who: typeof alice, secondsAgo: number) => ({
   ...who,
   authenticatedAt: new Date(now.getTime() - secondsAgo * 1_000),
 });
-const locked = (who: typeof alice) => ({ ...who, locked: true });
+const portal: ServiceFacts = {
+  kind: 'service',
+  id: 'portal',
+  groups: [],
+  locked: false,
+  actsForAnybody: false,
+  actsFor: ['engineers'],
+};
+const serviceIn = (...groups: string[]): ServiceFacts => ({ ...portal, id: `service-${groups.join()}`, groups });
+/** A call for somebody through the portal. */
+const through = (who: typeof alice, proof: 'named' | 'token') => ({ ...who, via: { service: portal, proof } });
+const locked = <T extends { locked: boolean }>(who: T): T => ({ ...who, locked: true });
 
 const orders = { id: 'orders', environment: 'prod', ownerGroup: 'orders-owners', enabled: true } as const;
 const read: ProfileFacts = {
@@ -63,11 +76,12 @@ const request = {
   stagePeople: [] as string[],
 };
 const staged = { ...request, stageGroups: ['sec-approvers'], stagePeople: ['eve'] };
+const asked1 = { ...request, viaServiceId: 'portal' };
 const grant = { id: 'g1', holderId: 'alice', profile: read, live: true, expiresAt: new Date('2026-03-10T11:00:00Z') };
 
 type Case = [
   name: string,
-  actor: typeof alice,
+  actor: Question['actor'],
   action: Action,
   resource?: Question['resource'],
   context?: Partial<AccessContext>,
@@ -142,6 +156,34 @@ const allowed: Case[] = [
   ['security locks somebody', erin, 'lockPeople', alice],
   ['an administrator looks for somebody', dave, 'viewPeople'],
   ['an auditor looks for somebody', carol, 'viewPeople'],
+  ['an administrator sees services', dave, 'viewServices'],
+  ['an auditor sees services', carol, 'viewServices'],
+  ['an administrator administers services', dave, 'administerServices'],
+  ['a service acts for a member of its groups', portal, 'actFor', alice],
+  ['a service acts for anybody', { ...portal, actsForAnybody: true }, 'actFor', nobody],
+  ['a service sees targets', portal, 'viewTargets'],
+  ['a service sees trust', portal, 'viewTrust'],
+  ['a service of monitoring sees metrics', serviceIn('monitoring'), 'viewMetrics'],
+  ['a service of auditors sees the whole audit', serviceIn('auditors'), 'viewAudit', 'all'],
+  ['a service of auditors sees readiness', serviceIn('auditors'), 'viewReadiness'],
+  ['a service that only names her asks for an engineer', through(alice, 'named'), 'request', read],
+  ['a service that only names her needs no more approval', through(alice, 'named'), 'skipApproval', free],
+  ['a service that only names her takes back what she asked', through(alice, 'named'), 'cancel', asked1],
+  ['a service that only names her sees her requests', through(alice, 'named'), 'viewRequests', 'own'],
+  ['a service that only names her sees targets', through(alice, 'named'), 'viewTargets'],
+  ['a service that only names her sees trust', through(alice, 'named'), 'viewTrust'],
+  ['a service with her token mints', through(alice, 'token'), 'mintToken', grant],
+  ['a service with her token has a password issued', through(alice, 'token'), 'issuePassword', grant],
+  ['a service with her token revokes', through(alice, 'token'), 'revoke', grant],
+  ['a service with his token approves what came another way', through(bob, 'token'), 'approve', request],
+  [
+    'a service with his token approves what another service asked',
+    through(bob, 'token'),
+    'approve',
+    { ...request, viaServiceId: 'bot' },
+  ],
+  ['an owner approves what a service asked', bob, 'approve', asked1],
+  ['a service with his token sees all that an auditor sees', through(carol, 'token'), 'viewAudit', 'all'],
   ['an administrator sees metrics', dave, 'viewMetrics'],
   ['an auditor sees metrics', carol, 'viewMetrics'],
   ['monitoring sees metrics', frank, 'viewMetrics'],
@@ -186,6 +228,18 @@ const refused: [...Case, by?: string][] = [
   ['an auditor administers accounts', carol, 'administerAccounts'],
   ['an owner sees accounts', bob, 'viewAccounts'],
   ['an engineer sees metrics', alice, 'viewMetrics'],
+  ['an owner sees services', bob, 'viewServices'],
+  ['an engineer sees services', alice, 'viewServices'],
+  ['an auditor administers services', carol, 'administerServices'],
+  ['security administers services', erin, 'administerServices'],
+  ['a service acts for whom it may not', portal, 'actFor', bob],
+  ['a service acts for who is in no group', portal, 'actFor', nobody],
+  ['a service sees its own requests, of which there are none', portal, 'viewRequests', 'own'],
+  ['a service of owners sees what they own', serviceIn('orders-owners'), 'viewGrants', 'owned'],
+  ['a service sees metrics', portal, 'viewMetrics'],
+  ['a service sees readiness', portal, 'viewReadiness'],
+  ['a service sees the whole audit', portal, 'viewAudit', 'all'],
+  ['a service asks with the token of who may not', through(nobody, 'token'), 'request', read],
   ['an auditor removes somebody', carol, 'administerPeople', alice],
   ['an owner removes somebody', bob, 'administerPeople', alice],
   ['security removes somebody', erin, 'administerPeople', alice],
@@ -220,6 +274,33 @@ const forbidden: [by: string, ...Case][] = [
   ['one-vote-each', 'an owner approves twice', bob, 'approve', { ...request, approverIds: ['ben', 'bob'] }],
   ['disabled-target', 'a disabled target is asked for', alice, 'request', off],
   ['disabled-target', 'a disabled target needs no approval', alice, 'skipApproval', off],
+  ['no-locked', 'a locked service looks', locked(portal), 'viewTargets'],
+  ['no-locked', 'a locked service acts for somebody', locked(portal), 'actFor', alice],
+  ['named-is-not-proven', 'a service that only names her mints', through(alice, 'named'), 'mintToken', grant],
+  [
+    'named-is-not-proven',
+    'a service that only names her has a password issued',
+    through(alice, 'named'),
+    'issuePassword',
+    grant,
+  ],
+  ['named-is-not-proven', 'a service that only names her revokes', through(alice, 'named'), 'revoke', grant],
+  ['named-is-not-proven', 'a service that only names her diagnoses', through(alice, 'named'), 'diagnose', grant],
+  ['named-is-not-proven', 'a service that only names him approves', through(bob, 'named'), 'approve', request],
+  ['named-is-not-proven', 'a service that only names him denies', through(bob, 'named'), 'deny', request],
+  ['named-is-not-proven', 'a service that only names him administers', through(dave, 'named'), 'administerTargets'],
+  ['named-is-not-proven', 'a service that only names him makes keys', through(dave, 'named'), 'administerServices'],
+  ['named-is-not-proven', 'a service that only names her locks somebody', through(erin, 'named'), 'lockPeople', alice],
+  ['named-sees-own', 'a service that only names her sees the whole audit', through(carol, 'named'), 'viewAudit', 'all'],
+  ['named-sees-own', 'a service that only names him sees what he owns', through(bob, 'named'), 'viewRequests', 'owned'],
+  [
+    'no-say-through-who-asked',
+    'a service with his token approves what it asked',
+    through(bob, 'token'),
+    'approve',
+    asked1,
+  ],
+  ['no-say-through-who-asked', 'a service with his token denies what it asked', through(bob, 'token'), 'deny', asked1],
   ['duration-within-profile', 'one minute too long', alice, 'request', read, { durationMinutes: 241 }],
   ['duration-within-profile', 'no time at all', alice, 'request', read, { durationMinutes: 0 }],
   ['duration-within-profile', 'too long to skip', alice, 'skipApproval', free, { durationMinutes: 241 }],
@@ -328,6 +409,8 @@ describe('default policy', () => {
       ([, action]) => action.appliesTo?.principalTypes.length,
     );
     expect(named.map(([name]) => name).sort()).toEqual([...actions].sort());
+    const byServices = named.filter(([, { appliesTo }]) => appliesTo?.principalTypes.includes('Service'));
+    expect(byServices.map(([name]) => name).sort()).toEqual([...serviceActions].sort());
     expect(json.json.Usher?.entityTypes.Records).toEqual({ enum: [...scopes] });
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { PolicyEngine } from './engine.js';
-import { approvalsNeeded, type Decision, type ProfileFacts } from './policy.contract.js';
+import { approvalsNeeded, type Decision, type PolicyPerson, type ProfileFacts } from './policy.contract.js';
 import { toCedar, type Question } from './question.js';
 
 const now = new Date('2026-03-10T10:00:00Z');
@@ -117,11 +117,14 @@ describe('approvals', () => {
 });
 
 describe('the sign-in behind a call', () => {
-  const at = (more: Partial<Question['actor']>): Question => ({ ...question, actor: { ...question.actor, ...more } });
-  const permits = (condition: string, more: Partial<Question['actor']> = {}): boolean =>
+  const at = (more: Partial<PolicyPerson>): Question => ({
+    ...question,
+    actor: { id: question.actor.id, groups: question.actor.groups, locked: question.actor.locked, ...more },
+  });
+  const permits = (condition: string, more: Partial<PolicyPerson> = {}): boolean =>
     engineOf(`@id("if") permit (principal, action, resource) when { ${condition} };`).decide(at(more)).allowed;
 
-  test.each<[string, Partial<Question['actor']>]>([
+  test.each<[string, Partial<PolicyPerson>]>([
     [
       'context has authAgeSeconds && context.authAgeSeconds == 90',
       { authenticatedAt: new Date(now.getTime() - 90_999) },

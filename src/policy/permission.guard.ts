@@ -1,8 +1,10 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import type { FastifyRequest } from 'fastify';
-import { IdentityService } from '../identity/identity.service.js';
-import { currentCall, type Call } from '../platform/call.js';
+import { currentCall, markRaised, type Call } from '../platform/call.js';
+import { Admission } from './admission.js';
+import { refuseBeyondKey } from './key-scope.js';
 import type { Action } from './policy.contract.js';
 import { PUBLIC, REQUIRES } from './requires.js';
 
@@ -14,7 +16,7 @@ import { PUBLIC, REQUIRES } from './requires.js';
 export class PermissionGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
-    private readonly identity: IdentityService,
+    private readonly admission: Admission,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -24,14 +26,26 @@ export class PermissionGuard implements CanActivate {
     const call = currentCall();
     if (action === undefined || call === undefined) return false;
     // A GraphQL document was let in as a whole: its fields are answered at the same time and share its person.
-    if (context.getType<string>() === 'graphql') return call.actor !== undefined;
+    if (context.getType<string>() === 'graphql') return admitted({ ...call, subject: {}, action }, action);
     call.action = action;
-    await this.admit(call, context.switchToHttp().getRequest<FastifyRequest>().headers.authorization);
-    return true;
+    await this.admission.admit(call, context.switchToHttp().getRequest<FastifyRequest>().headers);
+    return admitted(call, action);
   }
 
-  /** Establishes who calls, once a call. @throws DomainError `token_missing`, `token_invalid`, `token_expired`, … */
-  async admit(call: Call, authorization: string | undefined): Promise<void> {
-    call.actor ??= await this.identity.authenticate(authorization, call);
+  /** Establishes who calls, once a call. @throws as {@link Admission.admit} */
+  admit(call: Call, headers: IncomingHttpHeaders): Promise<void> {
+    return this.admission.admit(call, headers);
+  }
+}
+
+/** What a key is not for is refused before anything is looked up: it says nothing of what there is. */
+function admitted(call: Call, action: Action): boolean {
+  if (call.actor === undefined) return false;
+  try {
+    refuseBeyondKey(call.actor, action);
+    return true;
+  } catch (error) {
+    markRaised(error, call);
+    throw error;
   }
 }

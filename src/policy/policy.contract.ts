@@ -38,6 +38,8 @@ export interface RequestFacts {
   /** Groups and ids of people whom a stage of its approval names. */
   readonly stageGroups: readonly string[];
   readonly stagePeople: readonly string[];
+  /** The service through which it was asked for. */
+  readonly viaServiceId?: string | null;
 }
 
 export interface GrantFacts {
@@ -53,6 +55,8 @@ export interface GrantFacts {
 export interface PersonFacts {
   readonly id: string;
   readonly locked: boolean;
+  /** Where it matters whom one acts for. */
+  readonly groups?: readonly string[];
 }
 
 /** What is asked for, beside the profile. The time is added by PolicyService. */
@@ -94,7 +98,10 @@ export const actionKinds = {
   viewDrift: 'records',
   administerPeople: 'person',
   lockPeople: 'person',
+  actFor: 'person',
   viewPeople: 'system',
+  viewServices: 'system',
+  administerServices: 'system',
   viewTargets: 'system',
   administerTargets: 'system',
   viewAccounts: 'system',
@@ -109,6 +116,12 @@ export type Action = keyof typeof actionKinds;
 export const actions = Object.keys(actionKinds) as readonly Action[];
 
 export type ActionOf<K extends ResourceKind> = { [A in Action]: (typeof actionKinds)[A] extends K ? A : never }[Action];
+/** What policy may allow a service by itself. All else it does for a person. The same as in `schema.cedarschema` (tested). */
+export const serviceActions: ReadonlySet<Action> = new Set<Action>([
+  ...(['viewRequests', 'viewGrants', 'viewConnections', 'viewAudit', 'viewDrift'] as const),
+  ...(['viewTargets', 'viewTrust', 'viewMetrics', 'viewReadiness', 'actFor'] as const),
+]);
+
 /** Actions whose lists are narrowed by scope: ask `visible`. */
 export type RecordsAction = ActionOf<'records'>;
 
@@ -121,6 +134,7 @@ export type About<A extends Action> = (typeof actionKinds)[A] extends 'profile'
 
 /** The person that policy is asked about. */
 export interface PolicyPerson {
+  readonly kind?: 'person';
   readonly id: string;
   readonly groups: readonly string[];
   /** A locked person may do nothing. Required, so that nobody forgets to look. */
@@ -129,6 +143,19 @@ export interface PolicyPerson {
   readonly authenticatedAt?: Date | undefined;
   readonly acr?: string;
   readonly amr?: readonly string[];
+  /** The service that calls for this person, and what it has to show for it. */
+  readonly via?: { readonly service: ServiceFacts; readonly proof: 'named' | 'token' };
+}
+
+/** A service that policy is asked about, by itself or as the one that calls for a person. */
+export interface ServiceFacts {
+  readonly kind: 'service';
+  readonly id: string;
+  readonly groups: readonly string[];
+  readonly locked: boolean;
+  readonly actsForAnybody: boolean;
+  /** Groups whose members it may act for. */
+  readonly actsFor: readonly string[];
 }
 
 export interface Decision {

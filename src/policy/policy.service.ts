@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import type { Actor, PersonActor } from '../platform/actor.js';
+import type { Actor, Reader } from '../platform/actor.js';
 import type { Clock } from '../platform/clock.js';
 import { DomainError, type ErrorCode, type StepUp } from '../platform/errors.js';
 import { absent } from './absent.js';
 import type { PolicyEngine } from './engine.js';
+import { inScope, refuseBeyondKey } from './key-scope.js';
 import {
   actionKinds,
   scopes,
@@ -21,7 +22,7 @@ import type { Question } from './question.js';
 export * from './policy.contract.js';
 export { absent };
 
-/** Asks policy whether a person may do something. Jobs never ask: they only carry out what a person was granted. */
+/** Asks policy whether a person or a service may do something. Jobs never ask: they only carry out what a person was granted. */
 @Injectable()
 export class PolicyService {
   /** One set a call, as there is one actor a call. */
@@ -40,13 +41,14 @@ export class PolicyService {
   /**
    * @throws DomainError `grant_not_found`, `request_not_found` where the person may not even see it, with the refusal on record;
    *   `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token or password on somebody
-   *   else's grant, else `policy_denied`; the advice is the policy's own;
+   *   else's grant, `scope_missing` for what the service's key is not for, else `policy_denied`; the advice is the policy's own;
    *   `unauthenticated`: `step_up_required` where another sign-in is all that is missing
    * @throws Error when a job asks, which is a fault of ours
    */
   authorize<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
     const decision = this.decide(actor, action, ...about);
     if (decision.allowed) return decision;
+    refuseBeyondKey(actor, action);
     const refused = refusal(actor, action, about[0], decision);
     const kind = actionKinds[action];
     if (decision.stepUp) throw refused; // it is theirs to do, so there is nothing to hide
@@ -61,25 +63,26 @@ export class PolicyService {
       'holderId' in what
         ? (['viewGrants', what.holderId, 'grant'] as const)
         : (['viewRequests', what.requesterId, 'request'] as const);
-    const person = personOf(actor, action);
+    const reader = readerOf(actor, action);
     // what another sign-in would show is not hidden from them, and nothing else is shown by the want of one
-    const seen = this.#scopes(person, action).filter(({ allowed, stepUp }) => allowed || stepUp !== undefined);
+    const seen = this.#scopes(reader, action).filter(({ allowed, stepUp }) => allowed || stepUp !== undefined);
     const sees = seen.some(
       ({ scope }) =>
         scope === 'all' ||
-        (scope === 'own' && whose === person.id) ||
-        (scope === 'owned' && (person.groups.includes(what.profile.target.ownerGroup) || isNamed(person, what))),
+        (scope === 'own' && whose === reader.id) ||
+        (scope === 'owned' && (reader.groups.includes(what.profile.target.ownerGroup) || isNamed(reader, what))),
     );
     return sees || seen.length === 0 ? refused : absent[kind](refused); // who may see nothing at all is told so everywhere
   }
 
   /** The same question without throwing on a refusal, as a preview needs it. */
   decide<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
-    const person = personOf(actor, action);
+    const caller = readerOf(actor, action);
     this.#record(actor, action);
+    if (!inScope(actor, action)) return beyondKey(action);
     const [resource, context] = about;
     return this.engine.decide({
-      actor: person,
+      actor: caller,
       action,
       ...(resource === undefined ? {} : { resource }),
       context: { ...context, now: this.clock.now() },
@@ -91,9 +94,10 @@ export class PolicyService {
    * @throws DomainError `forbidden` when no scope is allowed, with the policy's advice
    */
   visible<A extends RecordsAction>(actor: Actor, action: A): Scope[] {
-    const person = personOf(actor, action);
+    const reader = readerOf(actor, action);
     this.#record(actor, action);
-    const decisions = this.#scopes(person, action);
+    refuseBeyondKey(actor, action);
+    const decisions = this.#scopes(reader, action);
     const allowed = decisions.filter(({ allowed }) => allowed).map(({ scope }) => scope);
     const first = decisions.find(({ stepUp }) => stepUp) ?? decisions[0];
     if (allowed.length === 0 && first) throw refusal(actor, action, undefined, first);
@@ -105,7 +109,7 @@ export class PolicyService {
     return this.#asked.get(actor)?.has(action) ?? false;
   }
 
-  #scopes(actor: PersonActor, action: RecordsAction): (Decision & { scope: Scope })[] {
+  #scopes(actor: Reader, action: RecordsAction): (Decision & { scope: Scope })[] {
     const now = this.clock.now();
     return scopes.map((scope) => ({
       scope,
@@ -121,14 +125,22 @@ export class PolicyService {
 }
 
 /** A stage of the request's approval names this person, or a group of theirs. */
-const isNamed = (person: PersonActor, what: GrantFacts | RequestFacts): boolean =>
+const isNamed = (person: Reader, what: GrantFacts | RequestFacts): boolean =>
   'stageGroups' in what &&
   (what.stagePeople.includes(person.id) || what.stageGroups.some((group) => person.groups.includes(group)));
 
-function personOf(actor: Actor, action: Action): PersonActor {
-  if (actor.kind === 'person') return actor;
-  throw new Error(`job ${actor.name} asked policy about ${action}; only people are asked about`);
+function readerOf(actor: Actor, action: Action): Reader {
+  if (actor.kind !== 'system') return actor;
+  throw new Error(`job ${actor.name} asked policy about ${action}; only people and services are asked about`);
 }
+
+const beyondKey = (action: Action): Decision => ({
+  allowed: false,
+  policies: [],
+  advice: [`The API key of the service is not for ${action}.`],
+  approvals: 0,
+  errors: [],
+});
 
 function refusal(actor: Actor, action: Action, resource: Question['resource'], decision: Decision): DomainError {
   if (decision.stepUp) return stepUpRequired(action, decision, decision.stepUp);
@@ -172,6 +184,9 @@ const said: Record<Action, string> = {
   viewAudit: 'see these audit events',
   viewDrift: 'see these findings',
   administerPeople: 'administer this person',
+  actFor: 'act for this person',
+  viewServices: 'see the services',
+  administerServices: 'administer services',
   lockPeople: 'lock this person',
   viewPeople: 'see the people',
   viewTargets: 'see targets',

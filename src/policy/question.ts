@@ -11,11 +11,12 @@ import {
   type ResourceByKind,
   type ResourceKind,
   type Scope,
+  type ServiceFacts,
 } from './policy.contract.js';
 
 /** One question to policy, in plain facts. `{ action, resource, context }` must belong together: see `About`. */
 export interface Question {
-  readonly actor: PolicyPerson;
+  readonly actor: PolicyPerson | ServiceFacts;
   readonly action: Action;
   readonly resource?: ResourceByKind[ResourceKind];
   readonly context: { readonly now: Date } & Partial<AccessContext>;
@@ -37,29 +38,44 @@ const datetime = (at: Date) => ({ __extn: { fn: 'datetime', arg: at.toISOString(
 
 export function toCedar({ actor, action, resource, context: { now, ...asked } }: Question): CedarQuestion {
   const [resourceUid, entities] = describe(actionKinds[action], resource);
-  const person: EntityJson = {
-    uid: uid('Person', actor.id),
-    attrs: { locked: actor.locked },
-    parents: actor.groups.map((group) => uid('Group', group)),
-  };
+  const callers = actor.kind === 'service' ? [describeService(actor)] : describeCaller(actor);
+  const via = actor.kind === 'service' ? undefined : actor.via;
   return {
-    principal: uid('Person', actor.id),
+    principal: uid(actor.kind === 'service' ? 'Service' : 'Person', actor.id),
     action: uid('Action', action),
     resource: resourceUid,
-    context: { now: datetime(now), ...signIn(actor, now), ...asked },
+    context: {
+      ...asked,
+      ...{ now: datetime(now), onBehalf: via !== undefined },
+      ...signIn(actor.kind === 'service' ? {} : actor, now),
+      ...(via && { proof: via.proof, service: reference('Service', via.service.id) }),
+    },
     // the one who is administered may be the one who asks: an entity must not stand there twice
-    entities: [person, ...entities.filter((entity) => !isSame(entity, person))],
+    entities: [...callers, ...entities.filter((entity) => !callers.some((caller) => isSame(entity, caller)))],
   };
 }
 
 /** A sign-in that lies a little ahead, by clocks that differ, is as fresh as can be; more than that no token passes. */
-const signIn = ({ authenticatedAt, acr, amr = [] }: PolicyPerson, now: Date) => ({
+const signIn = ({ authenticatedAt, acr, amr = [] }: Partial<PolicyPerson>, now: Date) => ({
   ...(authenticatedAt && {
     authAgeSeconds: Math.max(0, Math.floor((now.getTime() - authenticatedAt.getTime()) / 1_000)),
   }),
   ...(acr !== undefined && { acr }),
   amr: [...amr],
 });
+
+const describeCaller = ({ id, locked, groups, via }: PolicyPerson): EntityJson[] => [
+  { uid: uid('Person', id), attrs: { locked }, parents: memberships(groups) },
+  ...(via ? [describeService(via.service)] : []),
+];
+
+const describeService = ({ id, locked, actsForAnybody, actsFor, groups }: ServiceFacts): EntityJson => ({
+  uid: uid('Service', id),
+  attrs: { locked, actsForAnybody, actsFor: actsFor.map((group) => reference('Group', group)) },
+  parents: memberships(groups),
+});
+
+const memberships = (groups: readonly string[]): TypeAndId[] => groups.map((group) => uid('Group', group));
 
 function describe(kind: ResourceKind, resource: Question['resource']): [TypeAndId, EntityJson[]] {
   switch (kind) {
@@ -112,13 +128,14 @@ function describeRequest({ id, requesterId, profile, ...said }: RequestFacts): [
     approvers: said.approverIds.map((approver) => reference('Person', approver)),
     stageGroups: said.stageGroups.map((group) => reference('Group', group)),
     stagePeople: said.stagePeople.map((person) => reference('Person', person)),
+    ...(said.viaServiceId && { via: reference('Service', said.viaServiceId) }),
   };
   return [uid('Request', id), [{ uid: uid('Request', id), attrs, parents: [] }, ...describeProfile(profile)[1]]];
 }
 
-const describePerson = ({ id, locked }: PersonFacts): [TypeAndId, EntityJson[]] => [
+const describePerson = ({ id, locked, groups = [] }: PersonFacts): [TypeAndId, EntityJson[]] => [
   uid('Person', id),
-  [{ uid: uid('Person', id), attrs: { locked }, parents: [] }],
+  [{ uid: uid('Person', id), attrs: { locked }, parents: memberships(groups) }],
 ];
 
 function describeGrant({ id, holderId, profile, live, expiresAt }: GrantFacts): [TypeAndId, EntityJson[]] {

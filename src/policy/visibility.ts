@@ -1,4 +1,4 @@
-import type { PersonActor } from '../platform/actor.js';
+import type { Reader } from '../platform/actor.js';
 import type { Scope } from './policy.contract.js';
 
 /** Which rows a list may show: all of them, else those of this person and of these targets. */
@@ -10,18 +10,19 @@ export interface Visibility {
 }
 
 /**
- * What the scopes that policy allowed mean for this person. The one place that says so, for every list and every row.
+ * What the scopes that policy allowed mean for who calls. The one place that says so, for every list and every row.
  * @param owned finds the targets whose owner group is one of these; only asked when it matters
  */
 export async function visibility(
-  actor: PersonActor,
+  actor: Reader,
   scopes: readonly Scope[],
   owned: (groups: readonly string[]) => Promise<string[]>,
 ): Promise<Visibility> {
   const all = scopes.includes('all');
   return {
     all,
-    personId: scopes.includes('own') ? actor.id : null,
+    // no row is a service's own: what it asked for is a person's
+    personId: scopes.includes('own') && actor.kind === 'person' ? actor.id : null,
     targetIds: !all && scopes.includes('owned') ? await owned(actor.groups) : [],
   };
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newService } from '../support/services.ts';
 import { until } from '../support/until.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 import { asAdmin, asMaster, holdings, nothing } from './holdings.ts';
@@ -171,10 +172,13 @@ describe('a target that changed between the yes and the opening', () => {
     const flo = person(stage, 'flo', ['engineers']);
     const startsAt = later(10);
     const bob = await known(stage, 'bob');
-    const { body: asked } = await flo.post<Asked>(
-      '/v1/requests',
-      requestBody(stage, { target: 'orders', minutes: 40, startsAt, reason: 'the yearly report' }),
-    );
+    const portal = await newService(usher, ['actFor', 'request'], { actsForAnybody: true });
+    const { body: asked } = await portal
+      .for(undefined, flo.token)
+      .post<Asked>(
+        '/v1/requests',
+        requestBody(stage, { target: 'orders', minutes: 40, startsAt, reason: 'the yearly report' }),
+      );
     expect(asked.plan).toMatchObject({ groups: ['orders_read'], connectionLimit: 5 });
     const { body: yes } = await bob.post<Asked>(`/v1/requests/${asked.id}/approve`);
     const grant = await grantOf(flo, yes.grantId ?? '');
@@ -197,6 +201,7 @@ describe('a target that changed between the yes and the opening', () => {
       const { body: again } = await bob.get<Asked>(`/v1/requests/${replacedById}`);
       expect(again).toMatchObject({
         ...{ state: 'pending', replacesId: asked.id, reason: 'the yearly report', grantId: null },
+        viaServiceId: portal.id,
         plan: { groups: ['orders_read', 'orders_write'], connectionLimit: 3 },
       });
       const { body: second } = await bob.post<Asked>(`/v1/requests/${again.id}/approve`, { revision: 1 });

@@ -49,6 +49,7 @@ beforeAll(async () => {
   await readBothWays(stage, 'orders');
   await life();
   await lifeByPassword();
+  await lifeOfKeys();
   await refusals();
   await service.stop();
   for (const { type, value } of issued.mock.results) {
@@ -142,6 +143,43 @@ async function lifeByPassword(): Promise<void> {
   await call(who, 'post', path, {});
 }
 
+/** Keys of a service, made and rotated, used well and badly. */
+async function lifeOfKeys(): Promise<void> {
+  const dave = await known(stage, 'dave');
+  const who = person(stage, 'secrets-via', ['engineers']);
+  keep('access token', who.token);
+  await call(who, 'get', '/v1/targets');
+  const portal = { name: 'secrets-portal', description: CANARY, actsForAnybody: true };
+  const { id } = (await dave.post<{ id: string }>('/v1/services', portal)).body;
+  const path = `/v1/services/${id}/keys`;
+  const keyed = { 'idempotency-key': 'the-same-key' };
+  const scopes = ['actFor', 'request', 'viewTargets', 'viewRequests'];
+  const made = await dave.post<{ key: string; apiKey: { id: string } }>(path, { scopes }, keyed);
+  const rotated = await dave.post<{ key: string }>(`${path}/${made.body.apiKey.id}/rotate`, {}, keyed);
+  const twin = await dave.graphql<{ createApiKey: { key: string } }>(
+    `mutation { createApiKey(serviceId: "${id}", input: { scopes: ["viewTargets"] }) { key } }`,
+  );
+  const keys = [made.body.key, rotated.body.key, twin.data?.createApiKey.key ?? ''];
+  for (const key of keys) {
+    keep('API key', key);
+    keep('secret of an API key', key.slice(19, 62));
+    const [named, proven] = [{ 'usher-on-behalf-of': 'nobody@example.com' }, { 'usher-on-behalf-of-token': who.token }];
+    for (const headers of [{}, named, proven]) {
+      const client = clientOf(service.url, key, headers);
+      await call({ name: '', token: key, ...client }, 'get', '/v1/targets');
+      await call({ name: '', token: key, ...client }, 'post', '/v1/requests', requestBody(stage, { target: 'orders' }));
+    }
+    const altered = `${key.slice(0, -7)}${key.endsWith('a') ? 'b' : 'a'}${key.slice(-6)}`;
+    keep('altered API key', altered);
+    await call({ name: '', token: altered, ...clientOf(service.url, altered) }, 'get', '/v1/targets');
+    await call(who, 'get', `/v1/grants?key=${key}`);
+  }
+  await dave.delete(`${path}/${made.body.apiKey.id}`);
+  await call({ name: '', token: keys[0] ?? '', ...clientOf(service.url, keys[0]) }, 'get', '/v1/targets');
+  await call(dave, 'get', path);
+  await call(dave, 'get', '/v1/services');
+}
+
 /** Everything that goes wrong with a secret near it. */
 async function refusals(): Promise<void> {
   const { oidc, aws, targets } = stage.standIn;
@@ -194,6 +232,7 @@ const SHAPES: Readonly<Record<string, RegExp>> = {
   'a JWT': /eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*/,
   'a login token': /X-Amz-(Signature|Security-Token)(=|%3D)/i,
   'a verifier': /SCRAM-SHA-256\$\d+:/,
+  'an API key': /usher_[a-z0-9]{12}_[0-9A-Za-z]{49}/,
   'a password in a URL': /postgres(ql)?:\/\/[^/\s:]+:[^@\s]+@/,
 };
 

@@ -1,7 +1,9 @@
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { assertEveryRouteNamesItsAction } from '../../src/policy/coverage.js';
+import { actions } from '../../src/policy/policy.contract.js';
 import { ask, askFor, known, newName, open, register, someone, type Registered } from '../support/people.ts';
+import { newService } from '../support/services.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
 let usher: Usher;
@@ -13,7 +15,17 @@ let operations: string[];
 /** Paths hold the names in braces; these are put in their place, anew for each caller. */
 let ids: Record<string, string>;
 const callers: Record<string, Client> = {};
-const names = ['nobody', 'expired', 'foreignAudience', 'alice', 'bob', 'carol', 'dave'] as const;
+const names = [
+  'nobody',
+  'expired',
+  'foreignAudience',
+  'service',
+  'serviceFor',
+  'alice',
+  'bob',
+  'carol',
+  'dave',
+] as const;
 type Caller = (typeof names)[number];
 
 beforeAll(async () => {
@@ -29,6 +41,7 @@ beforeAll(async () => {
           .replace(/(request|grant)s\/{id}/, '$1s/{$1Id}')
           .replace('people/{id}', 'people/{personId}')
           .replace('accounts/{id}', 'accounts/{accountId}')
+          .replace('services/{id}', 'services/{serviceId}')
           .replace('discoveries/{id}', 'discoveries/{discoveryId}')
           .replace('discovered-databases/{id}', 'discovered-databases/{databaseId}')}`,
     ),
@@ -44,6 +57,10 @@ beforeAll(async () => {
   callers['expired'] = usher.withToken(await oidc.tokenFor('dave', { expiresIn: -60 }));
   callers['foreignAudience'] = usher.withToken(await oidc.tokenFor('dave', { audience: 'another-service' }));
   for (const name of ['alice', 'bob', 'carol', 'dave']) callers[name] = await known(usher, name);
+  await callers['bob']?.get('/v1/targets'); // who is named must have called once
+  const portal = await newService(usher, actions, { actsForAnybody: true });
+  callers['service'] = portal.alone;
+  callers['serviceFor'] = portal.for('bob@example.com');
 });
 afterAll(() => usher?.close());
 
@@ -69,6 +86,17 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'PATCH /v1/accounts/{accountId}': { row: admin(200), body: () => ({ regions: [] }) },
   'POST /v1/accounts/{accountId}/check': { row: admin(200) },
   'DELETE /v1/accounts/{accountId}': { row: admin(200) },
+  'POST /v1/services': { row: admin(201), body: aService },
+  'GET /v1/services': { row: [403, 403, 200, 200] },
+  'GET /v1/services/{serviceId}': { row: [403, 403, 200, 200] },
+  'PATCH /v1/services/{serviceId}': { row: admin(200), body: () => ({ groups: ['monitoring'] }) },
+  'DELETE /v1/services/{serviceId}': { row: admin(200) },
+  'POST /v1/services/{serviceId}/lock': { row: admin(200), body: () => ({ reason: 'its key was seen in a log' }) },
+  'POST /v1/services/{serviceId}/unlock': { row: admin(200) },
+  'POST /v1/services/{serviceId}/keys': { row: admin(201), body: () => ({ scopes: ['viewTargets'] }) },
+  'GET /v1/services/{serviceId}/keys': { row: [403, 403, 200, 200] },
+  'POST /v1/services/{serviceId}/keys/{keyId}/rotate': { row: admin(201), body: () => ({}) },
+  'DELETE /v1/services/{serviceId}/keys/{keyId}': { row: admin(200) },
   'GET /v1/targets/{id}/readiness': { row: [403, 403, 200, 200] },
   'POST /v1/targets/{id}/iam-authentication': { row: admin(200) },
   'POST /v1/discoveries': { row: admin(201), body: () => ({}) },
@@ -114,6 +142,39 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'GET /v1/trust/authorities': { row: everybody },
   'GET /v1/trust/mirror': { row: everybody },
   'GET /metrics': { row: [403, 403, 200, 200] },
+};
+
+const harmless = Object.fromEntries(
+  ['/v1/targets', '/v1/targets/{id}', '/v1/targets/{id}/profiles']
+    .concat(
+      ['/bundles', '/bundles/{region}', '/partitions', '/partitions/{partition}'].map((path) => `/v1/trust${path}`),
+    )
+    .concat(['/v1/trust/authorities', '/v1/trust/mirror'])
+    .map((path) => [`GET ${path}`, 200]),
+);
+/** What a service gets by itself, though its key is for everything; all that is not here is 403. */
+const alone: Record<string, number> = harmless;
+/** And what it gets for bob, who owns the target, when it only names him. What is not bob's own is not there at all. */
+const named: Record<string, number> = {
+  ...harmless,
+  'POST /v1/requests/preview': 200,
+  'POST /v1/requests': 201,
+  ...Object.fromEntries(
+    ['requests', 'grants', 'audit/events', 'connections', 'drift'].map((of) => [`GET /v1/${of}`, 200]),
+  ),
+  ...Object.fromEntries(
+    [
+      'GET /v1/requests/{requestId}',
+      ...['approve', 'deny', 'cancel'].map((what) => `POST /v1/requests/{requestId}/${what}`),
+    ]
+      .concat(['GET /v1/grants/{grantId}', 'GET /v1/grants/{grantId}/recipes'])
+      .concat(
+        ['revoke', 'shorten', 'extend', 'tokens', 'passwords', 'diagnose'].map(
+          (what) => `POST /v1/grants/{grantId}/${what}`,
+        ),
+      )
+      .map((route) => [route, 404]),
+  ),
 };
 const anonymous = ['GET /health/live', 'GET /health/ready', 'GET /v1/sign-in'];
 /** For everybody too; here there is nothing to hand out. See trust-mirror.spec.ts. */
@@ -177,6 +238,43 @@ const twins: Record<
     mutation: true,
   },
   deleteAccount: { of: 'DELETE /v1/accounts/{accountId}', call: '(id: "{accountId}") { id }', mutation: true },
+  createService: {
+    of: 'POST /v1/services',
+    call: '(input: $input) { id }',
+    mutation: true,
+    body: aService,
+    type: 'CreateService!',
+  },
+  services: { of: 'GET /v1/services', call: '{ id }' },
+  service: { of: 'GET /v1/services/{serviceId}', call: '(id: "{serviceId}") { id }' },
+  updateService: {
+    of: 'PATCH /v1/services/{serviceId}',
+    call: '(id: "{serviceId}", input: { groups: ["monitoring"] }) { id }',
+    mutation: true,
+  },
+  removeService: { of: 'DELETE /v1/services/{serviceId}', call: '(id: "{serviceId}") { id }', mutation: true },
+  lockService: {
+    of: 'POST /v1/services/{serviceId}/lock',
+    call: '(id: "{serviceId}", input: { reason: "its key was seen in a log" }) { id }',
+    mutation: true,
+  },
+  unlockService: { of: 'POST /v1/services/{serviceId}/unlock', call: '(id: "{serviceId}") { id }', mutation: true },
+  createApiKey: {
+    of: 'POST /v1/services/{serviceId}/keys',
+    call: '(serviceId: "{serviceId}", input: { scopes: ["viewTargets"] }) { apiKey { id } }',
+    mutation: true,
+  },
+  apiKeys: { of: 'GET /v1/services/{serviceId}/keys', call: '(serviceId: "{serviceId}") { id }' },
+  rotateApiKey: {
+    of: 'POST /v1/services/{serviceId}/keys/{keyId}/rotate',
+    call: '(serviceId: "{serviceId}", id: "{keyId}") { apiKey { id } }',
+    mutation: true,
+  },
+  revokeApiKey: {
+    of: 'DELETE /v1/services/{serviceId}/keys/{keyId}',
+    call: '(serviceId: "{serviceId}", id: "{keyId}") { id }',
+    mutation: true,
+  },
   targetReadiness: { of: 'GET /v1/targets/{id}/readiness', call: '(targetId: "{id}") { verdict }' },
   enableIamAuthentication: {
     of: 'POST /v1/targets/{id}/iam-authentication',
@@ -308,6 +406,10 @@ function newAccount(): object {
   return { accountId, name: newName('a'), partition: 'aws', regions: ['eu-west-1'] };
 }
 
+function aService(): object {
+  return { name: newName('s'), description: 'a portal' };
+}
+
 function newTarget(): Record<string, unknown> {
   const name = newName('t');
   return { ...usher.standIn.targets.orders.registration.target, name, resourceId: `cluster-${name.toUpperCase()}` };
@@ -352,6 +454,10 @@ async function fresh(of: string): Promise<Record<string, string>> {
     const { body } = await (callers['dave'] as Client).post<{ id: string }>('/v1/accounts', newAccount());
     return { ...shared, accountId: body.id };
   }
+  if (of.includes('/services/{serviceId}')) {
+    const { id: serviceId, keyId } = await newService(usher, ['viewTargets']);
+    return { ...shared, serviceId, keyId };
+  }
   if (of.includes('/discoveries')) {
     const dave = callers['dave'] as Client;
     await dave.post('/v1/accounts', newAccount());
@@ -374,9 +480,10 @@ async function fresh(of: string): Promise<Record<string, string>> {
 
 const fill = (text: string): string => text.replace(/{(\w+)}/g, (_, name: string) => ids[name] ?? `no ${name}`);
 
-const expectedOf = (row: Row): Record<Caller, number> => {
+const expectedOf = (route: string, row: Row): Record<Caller, number> => {
   const [alice, bob, carol, dave] = row;
-  return { nobody: 401, expired: 401, foreignAudience: 401, alice, bob, carol, dave };
+  const services = { service: alone[route] ?? 403, serviceFor: named[route] ?? 403 };
+  return { nobody: 401, expired: 401, foreignAudience: 401, ...services, alice, bob, carol, dave };
 };
 const codes: Partial<Record<Caller, string>> = {
   nobody: 'token_missing',
@@ -426,7 +533,7 @@ describe.each(Object.entries(rest))('%s', (route, { row, body }) => {
           'Bearer realm="usher"',
         ]);
     }
-    expect(answers).toEqual(expectedOf(row));
+    expect(answers).toEqual(expectedOf(route, row));
   });
 });
 
@@ -442,7 +549,7 @@ describe.each(Object.entries(twins))('GraphQL %s', (name, twin) => {
       answers[caller] = (errors?.[0]?.extensions['status'] as number | undefined) ?? (data?.[name] ? 200 : undefined);
       if (codes[caller] !== undefined) expect(errors?.[0]?.extensions['code']).toBe(codes[caller]);
     }
-    const same = Object.entries(expectedOf(row)).map(([who, status]) => [who, status === 201 ? 200 : status]);
+    const same = Object.entries(expectedOf(twin.of, row)).map(([who, status]) => [who, status === 201 ? 200 : status]);
     expect(answers).toEqual(Object.fromEntries(same));
   });
 });

@@ -40,8 +40,8 @@ export interface Usher {
   standIn: StandIn;
   /** With a token of the provider's own making. */
   as(person: PersonName): Promise<Client>;
-  /** With any token, or none. */
-  withToken(token: string | undefined): Client;
+  /** With any token, or none; and with headers that go with every call. */
+  withToken(token: string | undefined, always?: Record<string, string>): Client;
   /** Stops the service but not its database, as a crash would leave it. */
   stop(): Promise<void>;
   close(): Promise<void>;
@@ -84,7 +84,7 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
     reconciler: app.get(Reconciler, { strict: false }),
     standIn: outside,
     as: async (person) => clientOf(url, await outside.oidc.tokenFor(person)),
-    withToken: (token) => clientOf(url, token),
+    withToken: (token, always) => clientOf(url, token, always),
     stop,
     close: async () => {
       await stop();
@@ -93,7 +93,7 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
   };
 }
 
-export function clientOf(url: string, token: string | undefined): Client {
+export function clientOf(url: string, token: string | undefined, always: Record<string, string> = {}): Client {
   const call = async <T>(
     method: string,
     path: string,
@@ -105,6 +105,7 @@ export function clientOf(url: string, token: string | undefined): Client {
       headers: {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...always,
         ...headers,
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -5,6 +5,7 @@ import { GqlExecutionContext } from '@nestjs/graphql';
 import type { FastifyRequest } from 'fastify';
 import type { GraphQLResolveInfo } from 'graphql';
 import { defer, from, lastValueFrom, type Observable } from 'rxjs';
+import { callerKey } from '../actor.js';
 import { currentCall, type Call } from '../call.js';
 import { DomainError } from '../errors.js';
 import { Database, isKeptDate } from '../state/database.js';
@@ -33,7 +34,7 @@ interface Mutation {
 
 /**
  * `Idempotency-Key` on any mutation (draft-ietf-httpapi-idempotency-key-header): the same key and body give the same
- * answer, another body gives 409. Keys belong to the person who used them. The answer is written by {@link Database.tx}.
+ * answer, another body gives 409. Keys belong to who used them: see {@link callerKey}. The answer is written by {@link Database.tx}.
  */
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
@@ -45,9 +46,9 @@ export class IdempotencyInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const call = currentCall();
     const mutation = mutationOf(context);
-    if (!mutation || !call?.actor || call.actor.kind !== 'person') return next.handle();
+    if (!mutation || !call?.actor || call.actor.kind === 'system') return next.handle();
     if (this.reflector.get<boolean | undefined>(NOT_KEYED, context.getHandler()) === true) return next.handle();
-    const actorId = call.actor.id;
+    const actorId = callerKey(call.actor);
     const notReplayed = this.reflector.get<boolean | undefined>(NOT_REPLAYED, context.getHandler()) === true;
     return defer(() => from(this.run(call, { actorId, ...mutation }, notReplayed, next)));
   }

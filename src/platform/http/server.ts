@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { currentCall, runCall, type Call } from '../call.js';
@@ -67,7 +68,7 @@ const tooDeep = (): DomainError =>
 /** Who may use GraphQL at all, asked before a document is even parsed: reading one costs more than refusing it. */
 export interface Gate {
   /** @throws DomainError for a caller who cannot be named */
-  admit(call: Call, authorization: string | undefined): Promise<void>;
+  admit(call: Call, headers: IncomingHttpHeaders): Promise<void>;
   /** Puts the refusal on record. */
   refused(error: DomainError): Promise<void>;
 }
@@ -76,7 +77,7 @@ async function admitToGraphql(gate: Gate, request: FastifyRequest, reply: Fastif
   const call = currentCall();
   if (!call || request.url.split('?')[0] !== '/graphql') return;
   try {
-    await gate.admit(call, request.headers.authorization);
+    await gate.admit(call, request.headers);
   } catch (thrown) {
     const error = toDomainError(thrown);
     await gate.refused(error);
