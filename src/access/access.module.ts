@@ -19,14 +19,25 @@ import { RequestsController } from './requests.controller.js';
 import { RequestJobs } from './requests.job.js';
 import { RequestsResolver } from './requests.resolver.js';
 import { RequestsService } from './requests.service.js';
+import { ReviewsController } from './reviews.controller.js';
+import { ReviewsResolver } from './reviews.resolver.js';
+import { ReviewsService } from './reviews.service.js';
+import { TargetLocksController } from './target-locks.controller.js';
+import { TargetLocksResolver } from './target-locks.resolver.js';
+import { TargetLocks } from './target-locks.service.js';
 
 /** Who asks for what, who must say yes, and who may ask at all. */
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
-  controllers: [RequestsController, ExtensionsController, PeopleController],
+  controllers: [
+    ...[RequestsController, ExtensionsController, ReviewsController],
+    ...[PeopleController, TargetLocksController],
+  ],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
     ...[ExtensionsService, ExtensionsResolver],
+    ...[ReviewsService, ReviewsResolver],
+    ...[TargetLocks, TargetLocksResolver],
     ...[PeopleService, PeopleResolver],
   ],
   exports: [RequestJobs],

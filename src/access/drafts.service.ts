@@ -14,9 +14,10 @@ import { approvalsNeeded, PolicyService, type AccessContext, type Decision } fro
 import { planCalls } from '../postgres/postgres.contract.js';
 import { profileFacts, type ProfileRow } from '../targets/profile.js';
 import { ProfilesService } from '../targets/profiles.service.js';
-import { refuseRemoving, targetFacts, type TargetRow } from '../targets/target.js';
+import { refuseWithdrawn, targetFacts, type TargetRow } from '../targets/target.js';
 import { LoginMethod } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
+import { asEmergency, refuseLaterEmergency } from './emergency.js';
 import { keptPlan } from './request.js';
 import type { AccessDecision, CreateRequest, Plan } from './requests.contract.js';
 
@@ -59,9 +60,10 @@ export class Drafts {
     const target = await this.targets.row(this.db.client, input.targetId);
     const profile = await this.profiles.row(this.db.client, target.id, input.profileId);
     concerning({ subjectId: actor.id });
-    refuseRemoving(target);
+    refuseWithdrawn(target);
     const method = input.method ?? LoginMethod.iam;
     const mode = input.mode ?? IamMode.session;
+    refuseLaterEmergency(input);
     this.refuse(input, target, profile);
     refuseMethod(profile, method, mode);
     const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
@@ -72,8 +74,11 @@ export class Drafts {
       mode,
       hasTicket: Boolean(input.ticket),
     };
-    const decision = this.policy.decide(actor, 'request', facts, context);
-    const skip = this.policy.decide(actor, 'skipApproval', facts, context);
+    const ordinary = this.policy.decide(actor, 'request', facts, context);
+    const broken =
+      input.breakGlass === true && this.policy.decide(actor, 'breakGlass', facts, asEmergency(context, input.reason));
+    const decision = broken || ordinary;
+    const skip = broken || this.policy.decide(actor, 'skipApproval', facts, context);
     const database = input.database ?? target.databases[0] ?? 'postgres';
     return {
       target,
@@ -96,7 +101,10 @@ export class Drafts {
       mode,
       hasTicket: Boolean(input.ticket),
     };
-    this.policy.authorize(actor, 'request', profileFacts(profile, targetFacts(target)), context);
+    const facts = profileFacts(profile, targetFacts(target));
+    if (input.breakGlass === true)
+      this.policy.authorize(actor, 'breakGlass', facts, asEmergency(context, input.reason));
+    else this.policy.authorize(actor, 'request', facts, context);
   }
 
   /**
@@ -232,6 +240,7 @@ export function newRequest(
     durationMinutes: input.durationMinutes,
     reason: input.reason,
     ticket: input.ticket ?? null,
+    breakGlass: input.breakGlass ?? false,
     startsAt: input.startsAt ?? null,
     method,
     mode,

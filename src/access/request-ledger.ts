@@ -46,7 +46,7 @@ export class RequestLedger {
     tx: Tx,
     actor: Actor,
     data: Prisma.RequestUncheckedCreateInput,
-    action: 'request.create' | 'request.replace' = 'request.create',
+    action: AuditAction = data.breakGlass === true ? 'request.breakGlass' : 'request.create',
   ): Promise<RequestRow> {
     const row = await tx.request.create({ data, include: withVotes }).catch((error: unknown) => {
       throw data.kind === 'extend' && brokenUnique(error) !== undefined ? extensionPending() : error;

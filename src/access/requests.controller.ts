@@ -28,7 +28,7 @@ export class RequestsController {
     return this.requests.preview(actor, input);
   }
 
-  /** Ask for access */
+  /** Ask for access; with breakGlass at once, and under review */
   @Post()
   @Requires('request')
   create(@Caller() actor: PersonActor, @Body() input: CreateRequest): Promise<AccessRequest> {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { DriftCountsService } from '../grants/drift-counts.service.js';
 import { GrantCountsService } from '../grants/grant-counts.service.js';
 import type { Actor } from '../platform/actor.js';
@@ -26,6 +26,16 @@ export class HealthService {
   private readonly longest = new Gauge({
     name: 'usher_overdue_seconds_max',
     help: 'Seconds since the end of the longest overdue grant',
+    registers: [this.registry],
+  });
+  private readonly broken = new Counter({
+    name: 'usher_break_glass_total',
+    help: 'Grants that were had by breaking the glass',
+    registers: [this.registry],
+  });
+  private readonly reviews = new Gauge({
+    name: 'usher_break_glass_reviews_open',
+    help: 'Grants that were had by breaking the glass and that nobody else has looked at yet',
     registers: [this.registry],
   });
   private readonly findings = new Gauge({
@@ -67,13 +77,17 @@ export class HealthService {
 
   async metrics(actor: Actor): Promise<string> {
     this.policy.authorize(actor, 'viewMetrics');
-    const [late, states, drift] = await Promise.all([
+    const [late, states, drift, emergencies] = await Promise.all([
       this.counts.overdue(),
       this.counts.byState(),
       this.drift.counts(),
+      this.counts.emergencies(),
     ]);
     for (const [kind, count] of drift.open) this.findings.set({ kind }, count);
     this.unseen.set(drift.oldest);
+    this.broken.reset(); // every process tells the number of the whole
+    this.broken.inc(emergencies.total);
+    this.reviews.set(emergencies.open);
     this.grants.reset();
     for (const [state, grants] of states) this.grants.set({ state }, grants);
     this.overdue.set(late.grants);

@@ -29,6 +29,7 @@ export const errorCodes = [
   // forbidden
   'policy_denied',
   'own_request',
+  'own_review',
   'not_your_grant',
   // not_found
   'route_not_found',
@@ -45,6 +46,8 @@ export const errorCodes = [
   'name_taken',
   'target_in_use',
   'target_removing',
+  'target_locked',
+  'review_closed',
   'account_in_use',
   'database_missing',
   'person_removed',

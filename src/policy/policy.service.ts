@@ -132,6 +132,7 @@ function refusal(actor: Actor, action: Action, resource: Question['resource'], d
 
 function codeOf(actor: Actor, action: Action, resource: Question['resource'], { policies }: Decision): ErrorCode {
   if (policies.includes('no-own-approval')) return 'own_request';
+  if (policies.includes('no-own-review')) return 'own_review';
   const holder = actionKinds[action] === 'grant' ? (resource as ResourceByKind['grant']).holderId : undefined;
   return (action === 'mintToken' || action === 'issuePassword') && actor.kind === 'person' && holder !== actor.id
     ? 'not_your_grant'
@@ -143,20 +144,25 @@ const adviceWhenNothingPermits = 'No policy gives you this right; ask the owner 
 const said: Record<Action, string> = {
   request: 'request this access',
   skipApproval: 'go without approval',
+  breakGlass: 'break the glass for this access',
   approve: 'approve this request',
   deny: 'deny this request',
   cancel: 'cancel this request',
   revoke: 'end this grant',
+  closeReview: 'close this review',
   diagnose: 'have this grant looked into',
   mintToken: 'get a token for this grant',
   issuePassword: 'get a password for this grant',
   viewRequests: 'see these requests',
   viewGrants: 'see these grants',
+  viewReviews: 'see these reviews',
   viewConnections: 'see these connections',
   viewAudit: 'see these audit events',
   viewDrift: 'see these findings',
   administerPeople: 'administer this person',
   lockPeople: 'lock this person',
+  viewAccess: 'see what this person may have',
+  lockTargets: 'lock this target',
   viewPeople: 'see the people',
   viewTargets: 'see targets',
   administerTargets: 'administer targets',
