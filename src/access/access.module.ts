@@ -9,6 +9,10 @@ import { ExtensionsController } from './extensions.controller.js';
 import { ExtensionsResolver } from './extensions.resolver.js';
 import { ExtensionsService } from './extensions.service.js';
 import { Lapses } from './lapses.js';
+import { AccessOptions } from './options.service.js';
+import { OverviewController } from './overview.controller.js';
+import { OverviewResolver } from './overview.resolver.js';
+import { AccessOverview } from './overview.service.js';
 import { PeopleController } from './people.controller.js';
 import { PeopleResolver } from './people.resolver.js';
 import { PeopleService } from './people.service.js';
@@ -31,13 +35,14 @@ import { TargetLocks } from './target-locks.service.js';
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
   controllers: [
     ...[RequestsController, ExtensionsController, ReviewsController],
-    ...[PeopleController, TargetLocksController],
+    ...[PeopleController, TargetLocksController, OverviewController],
   ],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
     ...[ExtensionsService, ExtensionsResolver],
     ...[ReviewsService, ReviewsResolver],
     ...[TargetLocks, TargetLocksResolver],
+    ...[AccessOptions, AccessOverview, OverviewResolver],
     ...[PeopleService, PeopleResolver],
   ],
   exports: [RequestJobs],

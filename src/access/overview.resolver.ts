@@ -1,0 +1,42 @@
+import { Args, ID, Query, Resolver } from '@nestjs/graphql';
+import { Caller } from '../identity/actor.decorator.js';
+import type { PersonActor } from '../platform/actor.js';
+import { Requires } from '../policy/requires.js';
+import { AccessOptionPage, AccessOptionQuery } from './options.contract.js';
+import { AccessOptions } from './options.service.js';
+import { HeldAccessPage, HeldAccessQuery, PersonAccess } from './overview.contract.js';
+import { AccessOverview } from './overview.service.js';
+
+@Resolver(() => PersonAccess)
+export class OverviewResolver {
+  constructor(
+    private readonly overview: AccessOverview,
+    private readonly options: AccessOptions,
+  ) {}
+
+  @Query(() => AccessOptionPage, { name: 'accessOptions' })
+  @Requires('viewTargets')
+  list(@Caller() actor: PersonActor, @Args() query: AccessOptionQuery): Promise<AccessOptionPage> {
+    return this.options.list(actor, query);
+  }
+
+  @Query(() => PersonAccess, { name: 'personAccess' })
+  @Requires('viewAccess')
+  ofPerson(
+    @Caller() actor: PersonActor,
+    @Args('personId', { type: () => ID }) personId: string,
+    @Args() query: HeldAccessQuery,
+  ): Promise<PersonAccess> {
+    return this.overview.ofPerson(actor, personId, query);
+  }
+
+  @Query(() => HeldAccessPage, { name: 'targetAccess' })
+  @Requires('viewGrants')
+  ofTarget(
+    @Caller() actor: PersonActor,
+    @Args('targetId', { type: () => ID }) targetId: string,
+    @Args() query: HeldAccessQuery,
+  ): Promise<HeldAccessPage> {
+    return this.overview.ofTarget(actor, targetId, query);
+  }
+}
