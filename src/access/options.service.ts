@@ -5,7 +5,7 @@ import { Clock } from '../platform/clock.js';
 import { readPage, toPage } from '../platform/page.js';
 import { RecentlyUsed } from '../platform/recently-used.js';
 import { Database } from '../platform/state/database.js';
-import { approvalsNeeded, PolicyService, type AccessContext } from '../policy/policy.service.js';
+import { approvalsNeeded, PolicyService, type AccessContext, type ProfileFacts } from '../policy/policy.service.js';
 import type { TargetEnvironment } from '../targets/targets.contract.js';
 import type { AccessOption, AccessOptionPage, AccessOptionQuery } from './options.contract.js';
 import { offerFacts, offers, offersVersion, type Offer } from './options.queries.js';
@@ -22,6 +22,8 @@ export interface Options {
   readonly options: readonly AccessOption[];
   readonly decidedAt: Date;
 }
+
+type Answer = Pick<AccessOption, 'allowed' | 'approvalsNeeded' | 'advice'>;
 
 /** What somebody may ask for, over all targets: policy is asked about each profile, and remembered until anything of it changes. */
 @Injectable()
@@ -77,9 +79,14 @@ export class AccessOptions {
 
   private async decide(actor: PersonActor, rows: readonly Offer[]): Promise<AccessOption[]> {
     const options: AccessOption[] = [];
+    const answers = new Map<string, Answer>();
     let since = performance.now();
     for (const row of rows) {
-      options.push(this.option(actor, row));
+      const facts = offerFacts(row);
+      const key = this.policy.tellsAlikeApart ? row.id : alike(facts, row);
+      const answer = answers.get(key) ?? this.answer(actor, facts, row);
+      answers.set(key, answer);
+      options.push(present(row, answer));
       if (performance.now() - since < TURN_MS) continue;
       await setImmediate();
       since = performance.now();
@@ -87,23 +94,33 @@ export class AccessOptions {
     return options;
   }
 
-  private option(actor: PersonActor, offer: Offer): AccessOption {
-    const facts = offerFacts(offer);
+  private answer(actor: PersonActor, facts: ProfileFacts, { maxMinutes, methods }: Offer): Answer {
     const asked: AccessContext = {
-      durationMinutes: Math.min(LONGEST_MINUTES, offer.maxMinutes),
-      method: offer.methods[0] ?? 'iam',
+      durationMinutes: Math.min(LONGEST_MINUTES, maxMinutes),
+      method: methods[0] ?? 'iam',
       mode: 'session',
       hasTicket: true,
     };
     const decision = this.policy.decide(actor, 'request', facts, asked);
-    const skip = decision.allowed ? this.policy.decide(actor, 'skipApproval', facts, asked) : decision;
-    const { targetId, targetName, environment, id: profileId, name: profileName } = offer;
-    const { readOnly, maxMinutes, methods } = offer;
-    return {
-      ...{ targetId, targetName, environment: environment as TargetEnvironment, profileId, profileName },
-      ...{ readOnly, maxMinutes, methods, allowed: decision.allowed },
-      approvalsNeeded: decision.allowed ? approvalsNeeded(facts, decision, skip) : 0,
-      advice: [...decision.advice],
-    };
+    const { allowed, advice } = decision;
+    if (!allowed) return { allowed, approvalsNeeded: 0, advice: [...advice] };
+    const skip = this.policy.decide(actor, 'skipApproval', facts, asked);
+    return { allowed, approvalsNeeded: approvalsNeeded(facts, decision, skip), advice: [] };
   }
 }
+
+/** All that policy can know of a profile but which one it is: most of five hundred targets are alike. */
+const alike = ({ target, ...profile }: ProfileFacts, { methods }: Offer): string =>
+  JSON.stringify([{ ...profile, id: '' }, { ...target, id: '' }, methods[0]]);
+
+const present = (offer: Offer, answer: Answer): AccessOption => ({
+  targetId: offer.targetId,
+  targetName: offer.targetName,
+  environment: offer.environment as TargetEnvironment,
+  profileId: offer.id,
+  profileName: offer.name,
+  readOnly: offer.readOnly,
+  maxMinutes: offer.maxMinutes,
+  methods: offer.methods,
+  ...answer,
+});

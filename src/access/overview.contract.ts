@@ -1,6 +1,6 @@
-import { ArgsType, Field, Int, ObjectType } from '@nestjs/graphql';
+import { ArgsType, Field, ID, Int, ObjectType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { IsInt, IsOptional, Max, MaxLength, Min } from 'class-validator';
+import { IsInt, IsOptional, IsUUID, Max, MaxLength, Min } from 'class-validator';
 import { GrantState } from '../grants/grants.contract.js';
 import { AccessOption } from './options.contract.js';
 
@@ -61,4 +61,19 @@ export class HeldAccessQuery {
   @Max(200)
   @Field(() => Int, { nullable: true })
   limit?: number;
+}
+
+/** The same in one list of arguments, for GraphQL. */
+@ArgsType()
+export class PersonAccessArgs extends HeldAccessQuery {
+  @IsUUID()
+  @Field(() => ID)
+  personId: string;
+}
+
+@ArgsType()
+export class TargetAccessArgs extends HeldAccessQuery {
+  @IsUUID()
+  @Field(() => ID)
+  targetId: string;
 }

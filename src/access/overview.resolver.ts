@@ -1,10 +1,10 @@
-import { Args, ID, Query, Resolver } from '@nestjs/graphql';
+import { Args, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { AccessOptionPage, AccessOptionQuery } from './options.contract.js';
 import { AccessOptions } from './options.service.js';
-import { HeldAccessPage, HeldAccessQuery, PersonAccess } from './overview.contract.js';
+import { HeldAccessPage, PersonAccess, PersonAccessArgs, TargetAccessArgs } from './overview.contract.js';
 import { AccessOverview } from './overview.service.js';
 
 @Resolver(() => PersonAccess)
@@ -22,21 +22,13 @@ export class OverviewResolver {
 
   @Query(() => PersonAccess, { name: 'personAccess' })
   @Requires('viewAccess')
-  ofPerson(
-    @Caller() actor: PersonActor,
-    @Args('personId', { type: () => ID }) personId: string,
-    @Args() query: HeldAccessQuery,
-  ): Promise<PersonAccess> {
+  ofPerson(@Caller() actor: PersonActor, @Args() { personId, ...query }: PersonAccessArgs): Promise<PersonAccess> {
     return this.overview.ofPerson(actor, personId, query);
   }
 
   @Query(() => HeldAccessPage, { name: 'targetAccess' })
   @Requires('viewGrants')
-  ofTarget(
-    @Caller() actor: PersonActor,
-    @Args('targetId', { type: () => ID }) targetId: string,
-    @Args() query: HeldAccessQuery,
-  ): Promise<HeldAccessPage> {
+  ofTarget(@Caller() actor: PersonActor, @Args() { targetId, ...query }: TargetAccessArgs): Promise<HeldAccessPage> {
     return this.overview.ofTarget(actor, targetId, query);
   }
 }

@@ -37,6 +37,11 @@ export class PolicyService {
     return this.engine.version;
   }
 
+  /** Whether the rules in force may treat two targets or profiles differently that have the same attributes. */
+  get tellsAlikeApart(): boolean {
+    return this.engine.tellsAlikeApart;
+  }
+
   /**
    * @throws DomainError `grant_not_found`, `request_not_found` where the person may not even see it, with the refusal on record;
    *   `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token or password on somebody

@@ -1,14 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import {
-  ask,
-  askFor,
-  known,
-  open,
-  register,
-  someone,
-  type Asked,
-  type Registered,
-} from '../support/people.ts';
+import { ask, askFor, known, open, register, someone, type Asked, type Registered } from '../support/people.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
 interface Locked {
