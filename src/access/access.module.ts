@@ -15,6 +15,10 @@ import { ExtensionsController } from './extensions.controller.js';
 import { ExtensionsResolver } from './extensions.resolver.js';
 import { ExtensionsService } from './extensions.service.js';
 import { Lapses } from './lapses.js';
+import { AccessOptions } from './options.service.js';
+import { OverviewController } from './overview.controller.js';
+import { OverviewResolver } from './overview.resolver.js';
+import { AccessOverview } from './overview.service.js';
 import { PeopleController } from './people.controller.js';
 import { PeopleResolver } from './people.resolver.js';
 import { PeopleService } from './people.service.js';
@@ -25,8 +29,14 @@ import { RequestsController } from './requests.controller.js';
 import { RequestJobs } from './requests.job.js';
 import { RequestsResolver } from './requests.resolver.js';
 import { RequestsService } from './requests.service.js';
-import { SignInController } from './sign-in.controller.js';
+import { RequestReviews } from './request-reviews.service.js';
+import { ReviewsController } from './reviews.controller.js';
+import { ReviewsResolver } from './reviews.resolver.js';
 import { ReviewsService } from './reviews.service.js';
+import { TargetLocksController } from './target-locks.controller.js';
+import { TargetLocksResolver } from './target-locks.resolver.js';
+import { TargetLocks } from './target-locks.service.js';
+import { SignInController } from './sign-in.controller.js';
 import { ServicesController } from './services.controller.js';
 import { ServicesResolver } from './services.resolver.js';
 import { ServicesService } from './services.service.js';
@@ -35,17 +45,17 @@ import { ServicesService } from './services.service.js';
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
   controllers: [
-    RequestsController,
-    ExtensionsController,
-    PeopleController,
-    SignInController,
-    ServicesController,
-    ApiKeysController,
+    ...[RequestsController, ExtensionsController, ReviewsController, SignInController],
+    ...[PeopleController, TargetLocksController, OverviewController],
+    ...[ServicesController, ApiKeysController],
   ],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
-    ...[DecisionsService, DecisionBatch, EditsService, ReviewsService],
+    ...[DecisionsService, DecisionBatch, EditsService, RequestReviews],
     ...[ExtensionsService, ExtensionsResolver],
+    ...[ReviewsService, ReviewsResolver],
+    ...[TargetLocks, TargetLocksResolver],
+    ...[AccessOptions, AccessOverview, OverviewResolver],
     ...[PeopleService, PeopleResolver],
     ...[ServicesService, ServicesResolver, ApiKeysService, ApiKeysResolver],
   ],

@@ -65,6 +65,7 @@ export function newRequest(
     durationMinutes: input.durationMinutes,
     reason: input.reason,
     ticket: input.ticket ?? null,
+    breakGlass: input.breakGlass ?? false,
     startsAt: input.startsAt ?? null,
     method,
     mode,

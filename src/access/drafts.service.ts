@@ -13,12 +13,13 @@ import { planCalls } from '../postgres/postgres.contract.js';
 import { profileFacts, type ProfileRow } from '../targets/profile.js';
 import { ProfilesService } from '../targets/profiles.service.js';
 import { stagesIn } from '../targets/stages.js';
-import { refuseRemoving, targetFacts, type TargetRow } from '../targets/target.js';
+import { refuseWithdrawn, targetFacts, type TargetRow } from '../targets/target.js';
 import { LoginMethod } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { contextOf, type Draft, type Planned } from './draft.js';
 import { pinned } from './quorum.js';
 import type { CreateRequest, Plan } from './requests.contract.js';
+import { asEmergency, refuseLaterEmergency } from './emergency.js';
 
 const LONGEST_LEAD_MS = 30 * 86_400_000;
 
@@ -43,16 +44,20 @@ export class Drafts {
     const target = await this.targets.row(this.db.client, input.targetId);
     const profile = await this.profiles.row(this.db.client, target.id, input.profileId);
     concerning({ subjectId: actor.id });
-    refuseRemoving(target);
+    refuseWithdrawn(target);
     const method = input.method ?? LoginMethod.iam;
     const mode = input.mode ?? IamMode.session;
+    refuseLaterEmergency(input);
     this.refuse(input, target, profile);
     refuseMethod(profile, method, mode);
     const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
     const facts = profileFacts(profile, targetFacts(target));
     const context = contextOf(input, { method, mode });
-    const decision = this.policy.decide(actor, 'request', facts, context);
-    const skip = this.policy.decide(actor, 'skipApproval', facts, context);
+    const ordinary = this.policy.decide(actor, 'request', facts, context);
+    const broken =
+      input.breakGlass === true && this.policy.decide(actor, 'breakGlass', facts, asEmergency(context, input.reason));
+    const decision = broken || ordinary;
+    const skip = broken || this.policy.decide(actor, 'skipApproval', facts, context);
     const database = input.database ?? target.databases[0] ?? 'postgres';
     const needed = approvalsNeeded(facts, decision, skip);
     const stages = pinned(stagesIn(profile.approvalStages), needed, target.ownerGroup);
@@ -65,7 +70,10 @@ export class Drafts {
   /** @throws DomainError `policy_denied` with the policies' own advice */
   authorize(actor: Actor, draft: Draft, input: CreateRequest): void {
     const facts = profileFacts(draft.profile, targetFacts(draft.target));
-    this.policy.authorize(actor, 'request', facts, contextOf(input, draft));
+    const context = contextOf(input, draft);
+    if (input.breakGlass === true)
+      this.policy.authorize(actor, 'breakGlass', facts, asEmergency(context, input.reason));
+    else this.policy.authorize(actor, 'request', facts, context);
   }
 
   /**

@@ -15,7 +15,7 @@ import { Database } from '../platform/state/database.js';
 import { approvalsNeeded, PolicyService } from '../policy/policy.service.js';
 import { profileFacts } from '../targets/profile.js';
 import { stagesIn, type Stage } from '../targets/stages.js';
-import { refuseRemoving, targetFacts } from '../targets/target.js';
+import { refuseWithdrawn, targetFacts } from '../targets/target.js';
 import type { LoginMethod } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { Drafts } from './drafts.service.js';
@@ -56,7 +56,7 @@ export class ExtensionsService {
     const grant = await this.grants.row(this.db.client, grantId);
     if (grant.personId !== actor.id) throw this.policy.veiled(actor, grantFacts(grant, this.clock.now()), notYours());
     refuseEnded(grant, this.clock.now());
-    refuseRemoving(grant.target);
+    refuseWithdrawn(grant.target);
     const asked = this.ask(actor, grant, input);
     const plan = await this.plan(grant, input);
     return this.db.tx(async (tx) => {

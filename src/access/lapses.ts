@@ -56,6 +56,11 @@ export class Lapses {
     await this.db.tx((tx) => this.cancel(tx, actor, { targetId }, 'the target was removed'));
   }
 
+  /** Cancels what waits on a target, in the transaction that locks it. @returns how many */
+  ofLockedTarget(tx: Tx, actor: Actor, targetId: string): Promise<number> {
+    return this.cancel(tx, actor, { targetId }, 'the target was locked');
+  }
+
   private async reason(
     tx: Tx,
     row: { decideBy: Date; extendsId: string | null },

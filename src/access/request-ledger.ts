@@ -49,7 +49,7 @@ export class RequestLedger {
     tx: Tx,
     actor: Actor,
     data: Prisma.RequestUncheckedCreateInput,
-    action: 'request.create' | 'request.replace' = 'request.create',
+    action: AuditAction = data.breakGlass === true ? 'request.breakGlass' : 'request.create',
   ): Promise<RequestRow> {
     const viaServiceId = serviceOf(actor)?.id ?? data.viaServiceId ?? null;
     if (viaServiceId !== null) await this.services.hold(tx, viaServiceId);

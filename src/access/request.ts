@@ -39,6 +39,7 @@ export const presentRequest = (row: RequestRow): AccessRequest => ({
   durationMinutes: row.durationMinutes,
   reason: row.reason,
   ticket: row.ticket,
+  breakGlass: row.breakGlass,
   startsAt: row.startsAt,
   method: row.method as LoginMethod,
   mode: row.mode as IamMode,

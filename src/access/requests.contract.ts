@@ -1,7 +1,7 @@
 import { ArgsType, Field, ID, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
+import { IsBoolean, IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
 import { IamMode } from '../grants/grants.contract.js';
 import { Json } from '../platform/http/json.scalar.js';
 import { ApprovalStage } from '../targets/stages.contract.js';
@@ -145,6 +145,8 @@ export class AccessRequest {
   durationMinutes: number;
   reason: string;
   ticket: string | null;
+  /** An emergency: opened by nobody's yes, and looked at afterwards (GET /v1/reviews) */
+  breakGlass: boolean;
   startsAt: Date | null;
   method: LoginMethod;
   mode: IamMode;
@@ -210,6 +212,10 @@ export class CreateRequest {
   @Matches(LINE)
   @MaxLength(100)
   ticket?: string;
+  /** An emergency: opens at once without approvals, where policy lets you, and stays under review until somebody else closes that */
+  @IsOptional()
+  @IsBoolean()
+  breakGlass?: boolean;
   /** At once when left out; at most 30 days ahead */
   @IsOptional()
   @Type(() => Date)

@@ -18,8 +18,8 @@ import {
   RequestQuery,
 } from './requests.contract.js';
 import { RequestsService } from './requests.service.js';
-import { RequestReview } from './reviews.contract.js';
-import { ReviewsService } from './reviews.service.js';
+import { RequestReview } from './request-reviews.contract.js';
+import { RequestReviews } from './request-reviews.service.js';
 
 @ApiTags('requests')
 @ApiBearerAuth()
@@ -30,7 +30,7 @@ export class RequestsController {
     private readonly decisions: DecisionsService,
     private readonly batch: DecisionBatch,
     private readonly edits: EditsService,
-    private readonly reviews: ReviewsService,
+    private readonly reviews: RequestReviews,
   ) {}
 
   /** What a request would come to: decision and plan; nothing is stored */
@@ -41,7 +41,7 @@ export class RequestsController {
     return this.requests.preview(actor, input);
   }
 
-  /** Ask for access */
+  /** Ask for access; with breakGlass at once, and under review */
   @Post()
   @Requires('request')
   create(@Caller() actor: PersonActor, @Body() input: CreateRequest): Promise<AccessRequest> {

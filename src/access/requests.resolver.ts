@@ -17,8 +17,8 @@ import {
   Comment,
 } from './requests.contract.js';
 import { RequestsService } from './requests.service.js';
-import { RequestReview } from './reviews.contract.js';
-import { ReviewsService } from './reviews.service.js';
+import { RequestReview } from './request-reviews.contract.js';
+import { RequestReviews } from './request-reviews.service.js';
 
 @Resolver(() => AccessRequest)
 export class RequestsResolver {
@@ -27,7 +27,7 @@ export class RequestsResolver {
     private readonly decisions: DecisionsService,
     private readonly batch: DecisionBatch,
     private readonly edits: EditsService,
-    private readonly reviews: ReviewsService,
+    private readonly reviews: RequestReviews,
   ) {}
 
   @Query(() => RequestPreview)

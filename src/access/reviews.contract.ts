@@ -1,62 +1,70 @@
-import { Field, Int, ObjectType } from '@nestjs/graphql';
-import { GrantState } from '../grants/grants.contract.js';
-import { AccessRequest } from './requests.contract.js';
+import { ArgsType, Field, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { Type } from 'class-transformer';
+import { IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
+import { READABLE } from './requests.contract.js';
 
+export enum ReviewState {
+  open = 'open',
+  closed = 'closed',
+}
+registerEnumType(ReviewState, { name: 'ReviewState' });
+
+/** A grant that was had by breaking the glass, until somebody other than its holder has looked at it. */
 @ObjectType()
-export class NamedPerson {
+export class Review {
+  /** The grant's own id: one review each */
   id: string;
-  name: string;
-}
-
-/** A stage with who may still agree in it. */
-@ObjectType()
-export class StageReview {
-  name: string;
-  @Field(() => Int)
-  needed: number;
-  @Field(() => Int)
-  agreed: number;
-  open: boolean;
-  /** Members of any of these; with people, none means whoever policy lets */
-  groups: string[];
-  /** Of those whom it names, who is here, has not voted yet and did not ask */
-  people: NamedPerson[];
-}
-
-/** Access that the requester has by now, on whichever target. */
-@ObjectType()
-export class HeldAccess {
-  grantId: string;
+  state: ReviewState;
+  requestId: string;
   targetId: string;
   targetName: string;
-  profileId: string;
+  personId: string;
+  personName: string;
   profileName: string;
-  state: GrantState;
-  startsAt: Date;
+  /** What the holder said the emergency was */
+  reason: string;
+  openedAt: Date;
+  /** When the access ends or ended */
   endsAt: Date;
+  closedById: string | null;
+  closedByName: string | null;
+  comment: string | null;
+  closedAt: Date | null;
 }
 
-/** Earlier requests of the same person for the same profile. */
 @ObjectType()
-export class EarlierRequests {
-  @Field(() => Int)
-  count: number;
-  /** The latest of them */
-  last: AccessRequest | null;
+export class ReviewPage {
+  items: Review[];
+  nextCursor: string | null;
 }
 
-/** What an approver judges a request by. */
-@ObjectType()
-export class RequestReview {
-  request: AccessRequest;
-  /** Owners of the target, whom the policy that Usher ships with lets approve where no stage names anybody */
-  ownerGroup: string;
-  stages: StageReview[];
-  /** Newest first, 50 at the most; GET /v1/grants has all that you may see */
-  held: HeldAccess[];
-  @Field(() => Int)
-  heldCount: number;
-  /** When the requester was last seen connected to this target; null for never */
-  lastUsedAt: Date | null;
-  earlier: EarlierRequests;
+@InputType()
+export class CloseReview {
+  /** What was found */
+  @Matches(READABLE, { message: 'comment must say something, in printable characters' })
+  @MaxLength(1000)
+  comment: string;
+}
+
+@ArgsType()
+export class ReviewQuery {
+  @IsOptional()
+  @IsEnum(ReviewState)
+  state?: ReviewState;
+  @IsOptional()
+  @IsUUID()
+  target?: string;
+  @IsOptional()
+  @IsUUID()
+  person?: string;
+  @IsOptional()
+  @MaxLength(100)
+  cursor?: string;
+  @IsOptional()
+  @Type(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(200)
+  @Field(() => Int, { nullable: true })
+  limit?: number;
 }

@@ -1,102 +1,111 @@
 import { Injectable } from '@nestjs/common';
+import { AuditService } from '../audit/audit.service.js';
 import type { Prisma } from '../generated/prisma/client.js';
-import type { GrantState } from '../grants/grants.contract.js';
-import { humanOf } from '../identity/standing.js';
+import { grantFacts, subjectOf, withNeighbours } from '../grants/grant.js';
 import type { PersonActor } from '../platform/actor.js';
-import { asId } from '../platform/page.js';
-import { Database } from '../platform/state/database.js';
-import { PolicyService } from '../policy/policy.service.js';
-import { hasVoted, isRequester, presentRequest, requestFacts, withVotes, type RequestRow } from './request.js';
-import { RequestLedger } from './request-ledger.js';
-import type { EarlierRequests, HeldAccess, NamedPerson, RequestReview } from './reviews.contract.js';
+import { concerning } from '../platform/call.js';
+import { Clock } from '../platform/clock.js';
+import { DomainError } from '../platform/errors.js';
+import { asId, readPage, toPage } from '../platform/page.js';
+import { Database, type Tx } from '../platform/state/database.js';
+import { absent, PolicyService } from '../policy/policy.service.js';
+import { visibility, visibleRows } from '../policy/visibility.js';
+import { TargetsService } from '../targets/targets.service.js';
+import { ReviewState, type Review, type ReviewPage, type ReviewQuery } from './reviews.contract.js';
 
-/** Grants that are shown; who has more is counted. */
-const MOST_HELD = 50;
+const withGrant = {
+  grant: { include: { ...withNeighbours, request: { select: { reason: true } } } },
+  closer: { select: { name: true } },
+} satisfies Prisma.BreakGlassReviewInclude;
+type ReviewRow = Prisma.BreakGlassReviewGetPayload<{ include: typeof withGrant }>;
 
-const neighbours = {
-  target: { select: { name: true } },
-  profile: { select: { name: true } },
-} satisfies Prisma.GrantInclude;
-type HeldRow = Prisma.GrantGetPayload<{ include: typeof neighbours }>;
-
-/** What an approver should know before saying yes: who else must, what the requester has already, and whether it was ever used. */
+/** The look at every grant that was had by breaking the glass. Each begins with its grant, in the database itself. */
 @Injectable()
 export class ReviewsService {
   constructor(
     private readonly db: Database,
+    private readonly clock: Clock,
     private readonly policy: PolicyService,
-    private readonly ledger: RequestLedger,
+    private readonly audit: AuditService,
+    private readonly targets: TargetsService,
   ) {}
 
-  /**
-   * A fixed number of queries, whatever there is.
-   * @throws DomainError `request_not_found`, `policy_denied` for who neither approves nor sees everything
-   */
-  async review(actor: PersonActor, id: string): Promise<RequestReview> {
-    const row = await this.ledger.row(this.db.client, asId(id, 'request id'));
-    this.policy.authorize(actor, 'reviewRequest', requestFacts(row));
-    const request = presentRequest(row);
-    const where = heldBy(row);
-    const [people, held, heldCount, lastUsedAt, earlier] = await Promise.all([
-      this.mayStillAgree(row),
-      this.db.client.grant.findMany({ where, include: neighbours, orderBy: { id: 'desc' }, take: MOST_HELD }),
-      this.db.client.grant.count({ where }),
-      this.lastUse(row),
-      this.earlier(row),
-    ]);
-    const stages = request.stages.map((stage) => ({
-      ...stage,
-      people: stage.people.flatMap((one) => people.get(one) ?? []),
-    }));
-    return {
-      request,
-      ownerGroup: row.target.ownerGroup,
-      stages,
-      held: held.map(present),
-      heldCount,
-      lastUsedAt,
-      earlier,
+  /** Those that this person may see, newest first. */
+  async list(actor: PersonActor, query: ReviewQuery): Promise<ReviewPage> {
+    const scopes = this.policy.visible(actor, 'viewReviews');
+    const seen = visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
+    const { before, take, limit } = readPage(query);
+    const wanted: Prisma.BreakGlassReviewWhereInput = {
+      ...(query.target !== undefined && { targetId: query.target }),
+      ...(query.person !== undefined && { personId: query.person }),
+      ...(query.state !== undefined && { closedAt: query.state === ReviewState.open ? null : { not: null } }),
     };
+    const rows = await this.db.client.breakGlassReview.findMany({
+      where: { AND: [seen, wanted, before === undefined ? {} : { id: { lt: before } }] },
+      orderBy: { id: 'desc' },
+      take,
+      include: withGrant,
+    });
+    return toPage(rows, limit, present);
   }
 
-  private async mayStillAgree(row: RequestRow): Promise<Map<string, NamedPerson>> {
-    const where = { id: { in: row.approverPeople }, locked: false, removedAt: null };
-    const select = { id: true, name: true, email: true };
-    const found = row.approverPeople.length === 0 ? [] : await this.db.client.person.findMany({ where, select });
-    const left = found.filter((one) => !isRequester(row, humanOf(one)) && !hasVoted(row, humanOf(one)));
-    return new Map(left.map(({ id, name }) => [id, { id, name }]));
+  /**
+   * Says what was found, once and for good. Never the holder, whatever policy says: the database would refuse it, too.
+   * @throws DomainError `grant_not_found`, `policy_denied`, `own_review`, `review_closed`
+   */
+  async close(actor: PersonActor, id: string, comment: string): Promise<Review> {
+    const { grant } = await this.row(this.db.client, id);
+    this.policy.authorize(actor, 'closeReview', grantFacts(grant, this.clock.now()));
+    if (grant.personId === actor.id) throw ownReview();
+    return this.db.tx(async (tx) => {
+      await tx.$queryRaw`SELECT 1 FROM break_glass_review WHERE id = ${grant.id}::uuid FOR UPDATE`;
+      const { closedAt } = await this.row(tx, grant.id);
+      if (closedAt !== null) throw closedAlready(closedAt);
+      const data = { closedBy: actor.id, comment, closedAt: this.clock.now() };
+      await tx.breakGlassReview.update({ where: { id: grant.id }, data });
+      await this.audit.append(tx, actor, { action: 'review.close', ...subjectOf(grant), details: { comment } });
+      return present(await this.row(tx, grant.id));
+    });
   }
 
-  private async lastUse({ personId, targetId }: RequestRow): Promise<Date | null> {
-    const where = { personId, targetId };
-    const { _max: last } = await this.db.client.connection.aggregate({ where, _max: { lastSeenAt: true } });
-    return last.lastSeenAt;
-  }
-
-  private async earlier({ id, personId, profileId }: RequestRow): Promise<EarlierRequests> {
-    const where = { personId, profileId, id: { lt: id } };
-    const [count, last] = await Promise.all([
-      this.db.client.request.count({ where }),
-      this.db.client.request.findFirst({ where, orderBy: { id: 'desc' }, include: withVotes }),
-    ]);
-    return { count, last: last && presentRequest(last) };
+  private async row(db: Tx, id: string): Promise<ReviewRow> {
+    const row = await db.breakGlassReview.findUnique({ where: { id: asId(id, 'review id') }, include: withGrant });
+    if (!row) throw absent.grant();
+    concerning(subjectOf(row.grant));
+    return row;
   }
 }
 
-/** All that the requester's rows have or soon get: not over, and not being ended. */
-const heldBy = ({ personId }: RequestRow): Prisma.GrantWhereInput => ({
-  personId,
-  state: { in: ['scheduled', 'opening', 'active'] },
-});
+const ownReview = (): DomainError =>
+  new DomainError(
+    'forbidden',
+    'own_review',
+    'This is a review of what you did yourself.',
+    'Somebody else must close it: an owner of the target, security or an administrator.',
+  );
 
-/** Of a grant as little as a judgement needs: who reviews may not see it otherwise. */
-const present = (row: HeldRow): HeldAccess => ({
-  grantId: row.id,
+const closedAlready = (at: Date): DomainError =>
+  new DomainError(
+    'conflict',
+    'review_closed',
+    `The review was closed at ${at.toISOString()}.`,
+    'What was found then stays; GET /v1/reviews shows it.',
+  );
+
+const present = (row: ReviewRow): Review => ({
+  id: row.id,
+  state: row.closedAt === null ? ReviewState.open : ReviewState.closed,
+  requestId: row.grant.requestId,
   targetId: row.targetId,
-  targetName: row.target.name,
-  profileId: row.profileId,
-  profileName: row.profile.name,
-  state: row.state as GrantState,
-  startsAt: row.startsAt,
-  endsAt: row.endsAt,
+  targetName: row.grant.target.name,
+  personId: row.personId,
+  personName: row.grant.person.name,
+  profileName: row.grant.guardProfile,
+  reason: row.grant.request.reason,
+  openedAt: row.openedAt,
+  endsAt: row.grant.closedAt ?? row.grant.endsAt,
+  closedById: row.closedBy,
+  closedByName: row.closer?.name ?? null,
+  comment: row.comment,
+  closedAt: row.closedAt,
 });

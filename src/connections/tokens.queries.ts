@@ -30,7 +30,7 @@ const MINTABLE = `
          (SELECT r.ticket FROM request r WHERE r.id = g.request_id) AS ticket, g.state, g.starts_at AS "startsAt", g.ends_at AS "endsAt",
          json_build_object('id', f.id, 'readOnly', f.read_only, 'approvalsNeeded', f.approvals_needed, 'maxMinutes', f.max_minutes,
            'managesPasswords', f.manages_passwords) AS profile,
-         json_build_object('id', t.id, 'name', t.name, 'environment', t.environment, 'ownerGroup', t.owner_group, 'enabled', t.enabled,
+         json_build_object('id', t.id, 'name', t.name, 'environment', t.environment, 'ownerGroup', t.owner_group, 'enabled', t.enabled, 'lockedAt', t.locked_at,
            'deletedAt', t.deleted_at, 'tags', t.tags, 'partition', t.partition, 'region', t.region, 'accountId', t.account_id, 'resourceId', t.resource_id,
            'connectRole', t.connect_role, 'caIdentifier', t.ca_identifier,
            'engineMode', t.engine_mode) AS target,
@@ -46,6 +46,7 @@ type TargetPart = Pick<
   | 'environment'
   | 'ownerGroup'
   | 'enabled'
+  | 'lockedAt'
   | 'deletedAt'
   | 'tags'
   | 'partition'

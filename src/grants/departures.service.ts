@@ -37,6 +37,11 @@ export class Departures {
     await this.targets.leave(actor, targetId);
   }
 
+  /** Begins the end of everything on a target, in the transaction that locks it. @returns how many grants */
+  ofLockedTarget(tx: Tx, actor: Actor, targetId: string): Promise<number> {
+    return this.end(tx, actor, { targetId }, 'the target was locked');
+  }
+
   private async end(
     tx: Tx,
     actor: Actor,

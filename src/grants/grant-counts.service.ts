@@ -17,6 +17,15 @@ export class GrantCountsService {
     return new Map(counts.map(({ state, _count }) => [state, _count]));
   }
 
+  /** How often the glass was broken, and how many of those nobody else has looked at yet. */
+  async emergencies(): Promise<{ total: number; open: number }> {
+    const [total, open] = await Promise.all([
+      this.db.client.breakGlassReview.count(),
+      this.db.client.breakGlassReview.count({ where: { closedAt: null } }),
+    ]);
+    return { total, open };
+  }
+
   /** Those that should be over and are not. */
   overdue(): Promise<Overdue> {
     return overdue(this.db.client, this.clock.now());

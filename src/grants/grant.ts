@@ -60,6 +60,12 @@ export const grantFacts = (row: Row & { profile: ProfileRow; target: TargetRow }
   expiresAt: row.endsAt,
 });
 
+/** Live, and by it nobody is connected, nor was since then. */
+export const unusedSince = (then: Date): Prisma.GrantWhereInput => ({
+  state: 'active',
+  connections: { none: { OR: [{ endedAt: null }, { lastSeenAt: { gte: then } }] } },
+});
+
 /** What an audit line about a grant is about. */
 export const subjectOf = (grant: { id: string; requestId: string; targetId: string; personId: string }) => ({
   grantId: grant.id,

@@ -74,6 +74,14 @@ export class GrantQuery {
   @IsOptional()
   @IsEnum(GrantState)
   state?: GrantState;
+  /** Live grants by which nobody was seen connected in the last so many days, or ever */
+  @IsOptional()
+  @Type(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(366)
+  @Field(() => Int, { nullable: true })
+  unusedDays?: number;
   @IsOptional()
   @MaxLength(100)
   cursor?: string;

@@ -13,7 +13,7 @@ import { Notifications } from '../platform/state/notifications.js';
 import { absent, PolicyService } from '../policy/policy.service.js';
 import { visibility, visibleRows } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
-import { grantFacts, presentGrant, subjectOf, withNeighbours, type GrantRow } from './grant.js';
+import { grantFacts, presentGrant, subjectOf, unusedSince, withNeighbours, type GrantRow } from './grant.js';
 import type { Grant, GrantPage, GrantQuery, GrantState } from './grants.contract.js';
 import { endedByHand, mayStillReach, refuseEnded, refuseLater, type CloseReason } from './lifecycle.js';
 
@@ -158,8 +158,10 @@ export class GrantsService {
       ...(query.person !== undefined && { personId: query.person }),
       ...(query.state !== undefined && { state: query.state }),
     };
+    const { unusedDays: days } = query;
+    const unused = days === undefined ? {} : unusedSince(new Date(this.clock.now().getTime() - days * 86_400_000));
     const rows = await this.db.client.grant.findMany({
-      where: { AND: [seen, wanted, before === undefined ? {} : { id: { lt: before } }] },
+      where: { AND: [seen, wanted, unused, before === undefined ? {} : { id: { lt: before } }] },
       orderBy: { id: 'desc' },
       take,
       include: { person: true },

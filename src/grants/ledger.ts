@@ -122,6 +122,7 @@ const mayOpen = ({ state, target, person }: GrantRow): boolean =>
   state !== 'scheduled' ||
   (target.enabled &&
     target.removingAt === null &&
+    target.lockedAt === null &&
     target.deletedAt === null &&
     !person.locked &&
     person.removedAt === null);

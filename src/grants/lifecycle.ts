@@ -9,6 +9,7 @@ export type CloseReason =
   | 'the person was removed'
   | 'the person was locked'
   | 'the target was removed'
+  | 'the target was locked'
   | 'withdrawn by the target';
 
 interface Timed {

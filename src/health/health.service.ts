@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { DriftCountsService } from '../grants/drift-counts.service.js';
 import { GrantCountsService } from '../grants/grant-counts.service.js';
 import { ServiceKeysService } from '../identity/service-keys.service.js';
@@ -27,6 +27,16 @@ export class HealthService {
   private readonly longest = new Gauge({
     name: 'usher_overdue_seconds_max',
     help: 'Seconds since the end of the longest overdue grant',
+    registers: [this.registry],
+  });
+  private readonly broken = new Counter({
+    name: 'usher_break_glass_total',
+    help: 'Grants that were had by breaking the glass',
+    registers: [this.registry],
+  });
+  private readonly reviews = new Gauge({
+    name: 'usher_break_glass_reviews_open',
+    help: 'Grants that were had by breaking the glass and that nobody else has looked at yet',
     registers: [this.registry],
   });
   private readonly findings = new Gauge({
@@ -75,15 +85,19 @@ export class HealthService {
 
   async metrics(actor: Actor): Promise<string> {
     this.policy.authorize(actor, 'viewMetrics');
-    const [late, states, drift, ending] = await Promise.all([
+    const [late, states, drift, ending, emergencies] = await Promise.all([
       this.counts.overdue(),
       this.counts.byState(),
       this.drift.counts(),
       this.keys.expiring(),
+      this.counts.emergencies(),
     ]);
     for (const [kind, count] of drift.open) this.findings.set({ kind }, count);
     this.endingKeys.set(ending);
     this.unseen.set(drift.oldest);
+    this.broken.reset(); // every process tells the number of the whole
+    this.broken.inc(emergencies.total);
+    this.reviews.set(emergencies.open);
     this.grants.reset();
     for (const [state, grants] of states) this.grants.set({ state }, grants);
     this.overdue.set(late.grants);

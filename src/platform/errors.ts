@@ -40,6 +40,7 @@ export const errorCodes = [
   'ambiguous_person',
   'own_request',
   'not_your_stage',
+  'own_review',
   'not_your_grant',
   // not_found
   'route_not_found',
@@ -58,6 +59,8 @@ export const errorCodes = [
   'name_taken',
   'target_in_use',
   'target_removing',
+  'target_locked',
+  'review_closed',
   'account_in_use',
   'service_removed',
   'key_ended',

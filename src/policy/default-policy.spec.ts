@@ -9,6 +9,7 @@ import {
   serviceActions,
   type AccessContext,
   type Action,
+  type EmergencyContext,
   type ProfileFacts,
   type ServiceFacts,
 } from './policy.contract.js';
@@ -58,10 +59,13 @@ const write: ProfileFacts = { ...read, id: 'write', readOnly: false };
 const free: ProfileFacts = { ...read, id: 'free', approvalsNeeded: 0 };
 const dev: ProfileFacts = { ...read, id: 'dev', target: { ...orders, id: 'orders-dev', environment: 'dev' } };
 const staging: ProfileFacts = { ...read, id: 'staging', target: { ...orders, environment: 'staging' } };
+const brief: ProfileFacts = { ...read, id: 'brief', maxMinutes: 30 };
 const off: ProfileFacts = { ...free, target: { ...orders, enabled: false } };
 const passwords: ProfileFacts = { ...read, id: 'passwords', readOnly: false, managesPasswords: true };
 const devPasswords: ProfileFacts = { ...passwords, target: { ...orders, environment: 'dev' } };
 const gina = person('gina', 'password-managers');
+/** On call. */
+const hugo = person('hugo', 'break-glass');
 /** Owner, engineer and administrator at once: who may ask for everything else. */
 const mighty = person('mighty', 'orders-owners', 'engineers', 'admins');
 const asked: AccessContext = { durationMinutes: 60, method: 'iam', mode: 'session', hasTicket: true };
@@ -84,13 +88,17 @@ type Case = [
   actor: Question['actor'],
   action: Action,
   resource?: Question['resource'],
-  context?: Partial<AccessContext>,
+  context?: Partial<EmergencyContext>,
 ];
+const contextOf = (action: Action, more: Partial<EmergencyContext> = {}): Partial<EmergencyContext> => {
+  if (action === 'breakGlass') return { ...asked, reasonLength: 20, ...more };
+  return action === 'request' || action === 'skipApproval' ? { ...asked, ...more } : {};
+};
 const ask = ([, actor, action, resource, context]: Case): Question => ({
   actor,
   action,
   ...(resource === undefined ? {} : { resource }),
-  context: { now, ...(action === 'request' || action === 'skipApproval' ? { ...asked, ...context } : {}) },
+  context: { now, ...contextOf(action, context) },
 });
 
 const allowed: Case[] = [
@@ -103,6 +111,8 @@ const allowed: Case[] = [
   ['a password manager asks for the passwords', gina, 'request', passwords],
   ['no approval where the profile needs none', alice, 'skipApproval', free],
   ['no approval for an owner in dev', bob, 'skipApproval', dev],
+  ['who is on call breaks the glass', hugo, 'breakGlass', write, { hasTicket: false }],
+  ['for one minute in an emergency', hugo, 'breakGlass', read, { durationMinutes: 1 }],
   ['an owner approves', bob, 'approve', request],
   ['a second owner approves', person('ben', 'orders-owners'), 'approve', { ...request, approverIds: ['bob'] }],
   ['an owner denies', bob, 'deny', request],
@@ -128,6 +138,9 @@ const allowed: Case[] = [
   ['the holder revokes what is not live', alice, 'revoke', { ...grant, live: false }],
   ['an owner revokes', bob, 'revoke', grant],
   ['security revokes', erin, 'revoke', grant],
+  ['an owner closes a review', bob, 'closeReview', grant],
+  ['security closes a review', erin, 'closeReview', grant],
+  ['an administrator closes a review', dave, 'closeReview', grant],
   ['the holder asks what is wrong', alice, 'diagnose', grant],
   ['the holder asks what is wrong with one that is not live', alice, 'diagnose', { ...grant, live: false }],
   ['an owner asks what is wrong', bob, 'diagnose', grant],
@@ -141,6 +154,11 @@ const allowed: Case[] = [
   ['an owner sees the drift of what his groups own', bob, 'viewDrift', 'owned'],
   ['an auditor sees all drift', carol, 'viewDrift', 'all'],
   ['an administrator sees all drift', dave, 'viewDrift', 'all'],
+  ['anybody sees the reviews of what he did', nobody, 'viewReviews', 'own'],
+  ['security sees every review', erin, 'viewReviews', 'all'],
+  ['anybody sees what he may have', nobody, 'viewAccess', nobody],
+  ['an auditor sees what somebody may have', carol, 'viewAccess', alice],
+  ['an administrator sees what somebody may have', dave, 'viewAccess', alice],
   ['anybody sees targets', nobody, 'viewTargets'],
   ['anybody sees trust', nobody, 'viewTrust'],
   ['an administrator administers', dave, 'administerTargets'],
@@ -154,6 +172,10 @@ const allowed: Case[] = [
   ['an administrator removes somebody', dave, 'administerPeople', alice],
   ['an administrator locks somebody', dave, 'lockPeople', alice],
   ['security locks somebody', erin, 'lockPeople', alice],
+  ['an administrator locks a target', dave, 'lockTargets', orders],
+  ['security locks a target', erin, 'lockTargets', orders],
+  ['an owner locks a target', bob, 'lockTargets', orders],
+  ['an owner locks a target that is disabled', bob, 'lockTargets', { ...orders, enabled: false }],
   ['an administrator looks for somebody', dave, 'viewPeople'],
   ['an auditor looks for somebody', carol, 'viewPeople'],
   ['an administrator sees services', dave, 'viewServices'],
@@ -199,6 +221,16 @@ const refused: [...Case, by?: string][] = [
   ['an engineer skips approval', alice, 'skipApproval', read],
   ['an owner skips approval in production', bob, 'skipApproval', read],
   ['an owner skips approval in staging', bob, 'skipApproval', staging],
+  ['an engineer breaks the glass', alice, 'breakGlass', read],
+  ['an owner breaks the glass', bob, 'breakGlass', read],
+  ['an administrator breaks the glass', dave, 'breakGlass', read],
+  ['security breaks the glass', erin, 'breakGlass', read],
+  ['who may break the glass asks in the ordinary way', hugo, 'request', read],
+  ['who may break the glass closes a review', hugo, 'closeReview', grant],
+  ['a stranger closes a review', nobody, 'closeReview', grant],
+  ['an auditor closes a review', carol, 'closeReview', grant],
+  ['an owner of another target closes a review', person('zoe', 'billing-owners'), 'closeReview', grant],
+  ['an engineer sees every review', alice, 'viewReviews', 'all'],
   ['a stranger approves', nobody, 'approve', request],
   ['an administrator approves', dave, 'approve', request],
   ['the requester denies', alice, 'deny', request],
@@ -251,6 +283,12 @@ const refused: [...Case, by?: string][] = [
   ['an administrator changes what others asked', dave, 'editRequest', request],
   ['an auditor locks somebody', carol, 'lockPeople', alice],
   ['an owner locks somebody', bob, 'lockPeople', alice],
+  ['an engineer locks a target', alice, 'lockTargets', orders],
+  ['an auditor locks a target', carol, 'lockTargets', orders],
+  ['an owner locks the target of others', person('zoe', 'billing-owners'), 'lockTargets', orders],
+  ['an engineer sees what somebody may have', alice, 'viewAccess', bob],
+  ['an owner sees what somebody may have', bob, 'viewAccess', alice],
+  ['security sees what somebody may have', erin, 'viewAccess', alice],
   ['an engineer looks for somebody', alice, 'viewPeople'],
   ['an owner looks for somebody', bob, 'viewPeople'],
 ];
@@ -321,6 +359,14 @@ const forbidden: [by: string, ...Case][] = [
   ['use-needs-live-grant', 'a grant that is not open', alice, 'mintToken', { ...grant, live: false }],
   ['use-needs-live-grant', 'a grant in its last moment', alice, 'mintToken', { ...grant, expiresAt: now }],
   ['use-needs-live-grant', 'a password for one that is not open', alice, 'issuePassword', { ...grant, live: false }],
+  ['no-locked', 'who is locked breaks the glass', locked(hugo), 'breakGlass', read],
+  ['no-glass-on-disabled-target', 'an emergency on a disabled target', hugo, 'breakGlass', off],
+  ['no-glass-for-passwords', 'an emergency with the passwords of others', hugo, 'breakGlass', passwords],
+  ['glass-is-short', 'an emergency of more than an hour', hugo, 'breakGlass', read, { durationMinutes: 61 }],
+  ['glass-is-short', 'longer than the profile', hugo, 'breakGlass', brief, { durationMinutes: 31 }],
+  ['glass-is-short', 'an emergency of no time', hugo, 'breakGlass', read, { durationMinutes: 0 }],
+  ['glass-needs-words', 'an emergency without words', hugo, 'breakGlass', read, { reasonLength: 19 }],
+  ['no-own-review', 'an owner closes his own review', bob, 'closeReview', { ...grant, holderId: 'bob' }],
   ['password-managers-only', 'an engineer asks for the passwords', alice, 'request', { ...passwords, readOnly: true }],
   ['password-managers-only', 'an owner asks for the passwords', bob, 'request', passwords],
   ['password-managers-only', 'who may ask for all else asks for the passwords', mighty, 'request', passwords],

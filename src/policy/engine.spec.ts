@@ -33,6 +33,19 @@ const permitAll = '@id("all") permit (principal, action, resource);';
 const engineOf = (text: string) => new PolicyEngine(text, 'company.cedar');
 const engine = PolicyEngine.load();
 
+test.each<[string, boolean]>([
+  [permitAll, false],
+  ['@id("one") permit (principal, action, resource == Usher::Profile::"p");', true],
+  ['@id("one") permit (principal, action, resource in Usher // a remark\n :: Target :: "t");', true],
+  ['@id("kind") permit (principal, action, resource) when { resource is Usher::Profile };', true],
+])('only a policy that says a type tells two that are alike apart: %s', (text, expected) => {
+  expect(engineOf(text).tellsAlikeApart).toBe(expected);
+});
+
+test('the policy that is shipped does not tell those apart that are alike', () => {
+  expect(engine.tellsAlikeApart).toBe(false);
+});
+
 describe('what Cedar leaves open is closed', () => {
   test('a forbid that errs denies, though Cedar would skip it and allow', () => {
     const strict = engineOf(

@@ -21,6 +21,11 @@ export class PolicyEngine {
   readonly policies: readonly string[];
   /** SHA-256 of schema and policies, in hex: which rules decided, for the audit. */
   readonly version: string;
+  /**
+   * Whether two targets or profiles with the same attributes may be decided on differently: only a policy that says the name of
+   * their type can mean one of them. Also true where the word merely stands in a remark.
+   */
+  readonly tellsAlikeApart: boolean;
   readonly #checked: CheckedPolicies;
 
   /** @throws PolicyFileError when the text cannot be used, naming `file` */
@@ -28,6 +33,7 @@ export class PolicyEngine {
     const schema = readPolicyFile(schemaFile);
     refuseFailure(schemaFile, cedar.checkParseSchema(schema));
     this.#checked = checkPolicies(file, text, schema);
+    this.tellsAlikeApart = /\b(Target|Profile)\b/.test(text);
     this.policies = [...this.#checked.notes.keys()].sort();
     this.version = createHash('sha256').update(schema).update('\0').update(text).digest('hex');
     this.#prepare(file, schema);

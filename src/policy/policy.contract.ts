@@ -67,8 +67,15 @@ export interface AccessContext {
   readonly hasTicket: boolean;
 }
 
+/** What is asked for in an emergency. */
+export interface EmergencyContext extends AccessContext {
+  /** Characters of the reason. */
+  readonly reasonLength: number;
+}
+
 /** What each kind of action is asked about. */
 export interface ResourceByKind {
+  target: TargetFacts;
   profile: ProfileFacts;
   request: RequestFacts;
   grant: GrantFacts;
@@ -82,23 +89,28 @@ export type ResourceKind = keyof ResourceByKind;
 export const actionKinds = {
   request: 'profile',
   skipApproval: 'profile',
+  breakGlass: 'profile',
   approve: 'request',
   deny: 'request',
   cancel: 'request',
   editRequest: 'request',
   reviewRequest: 'request',
   revoke: 'grant',
+  closeReview: 'grant',
   diagnose: 'grant',
   mintToken: 'grant',
   issuePassword: 'grant',
   viewRequests: 'records',
   viewGrants: 'records',
+  viewReviews: 'records',
   viewConnections: 'records',
   viewAudit: 'records',
   viewDrift: 'records',
   administerPeople: 'person',
   lockPeople: 'person',
   actFor: 'person',
+  viewAccess: 'person',
+  lockTargets: 'target',
   viewPeople: 'system',
   viewServices: 'system',
   administerServices: 'system',
@@ -125,9 +137,9 @@ export const serviceActions: ReadonlySet<Action> = new Set<Action>([
 /** Actions whose lists are narrowed by scope: ask `visible`. */
 export type RecordsAction = ActionOf<'records'>;
 
-/** What follows the action in a question: `(profile, context)`, `(request)`, `(grant)`, `(person)`, `(scope)` or nothing. */
+/** What follows the action in a question: `(profile, context)`, `(request)`, `(grant)`, `(target)`, `(person)`, `(scope)` or nothing. */
 export type About<A extends Action> = (typeof actionKinds)[A] extends 'profile'
-  ? [resource: ProfileFacts, context: AccessContext]
+  ? [resource: ProfileFacts, context: A extends 'breakGlass' ? EmergencyContext : AccessContext]
   : (typeof actionKinds)[A] extends 'system'
     ? []
     : [resource: ResourceByKind[(typeof actionKinds)[A]]];

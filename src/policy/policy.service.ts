@@ -38,6 +38,11 @@ export class PolicyService {
     return this.engine.version;
   }
 
+  /** Whether the rules in force may treat two targets or profiles differently that have the same attributes. */
+  get tellsAlikeApart(): boolean {
+    return this.engine.tellsAlikeApart;
+  }
+
   /**
    * @throws DomainError `grant_not_found`, `request_not_found` where the person may not even see it, with the refusal on record;
    *   `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token or password on somebody
@@ -158,6 +163,7 @@ function stepUpRequired(action: Action, { policies, advice }: Decision, stepUp: 
 
 function codeOf(actor: Actor, action: Action, resource: Question['resource'], { policies }: Decision): ErrorCode {
   if (policies.includes('no-own-approval')) return 'own_request';
+  if (policies.includes('no-own-review')) return 'own_review';
   const holder = actionKinds[action] === 'grant' ? (resource as ResourceByKind['grant']).holderId : undefined;
   return (action === 'mintToken' || action === 'issuePassword') && actor.kind === 'person' && holder !== actor.id
     ? 'not_your_grant'
@@ -169,17 +175,20 @@ const adviceWhenNothingPermits = 'No policy gives you this right; ask the owner 
 const said: Record<Action, string> = {
   request: 'request this access',
   skipApproval: 'go without approval',
+  breakGlass: 'break the glass for this access',
   approve: 'approve this request',
   deny: 'deny this request',
   cancel: 'cancel this request',
   editRequest: 'change this request',
   reviewRequest: 'see what this request is judged by',
   revoke: 'end this grant',
+  closeReview: 'close this review',
   diagnose: 'have this grant looked into',
   mintToken: 'get a token for this grant',
   issuePassword: 'get a password for this grant',
   viewRequests: 'see these requests',
   viewGrants: 'see these grants',
+  viewReviews: 'see these reviews',
   viewConnections: 'see these connections',
   viewAudit: 'see these audit events',
   viewDrift: 'see these findings',
@@ -188,6 +197,8 @@ const said: Record<Action, string> = {
   viewServices: 'see the services',
   administerServices: 'administer services',
   lockPeople: 'lock this person',
+  viewAccess: 'see what this person may have',
+  lockTargets: 'lock this target',
   viewPeople: 'see the people',
   viewTargets: 'see targets',
   administerTargets: 'administer targets',

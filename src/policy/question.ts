@@ -1,8 +1,8 @@
 import type { Context, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
 import {
   actionKinds,
-  type AccessContext,
   type Action,
+  type EmergencyContext,
   type GrantFacts,
   type PersonFacts,
   type PolicyPerson,
@@ -12,6 +12,7 @@ import {
   type ResourceKind,
   type Scope,
   type ServiceFacts,
+  type TargetFacts,
 } from './policy.contract.js';
 
 /** One question to policy, in plain facts. `{ action, resource, context }` must belong together: see `About`. */
@@ -19,7 +20,7 @@ export interface Question {
   readonly actor: PolicyPerson | ServiceFacts;
   readonly action: Action;
   readonly resource?: ResourceByKind[ResourceKind];
-  readonly context: { readonly now: Date } & Partial<AccessContext>;
+  readonly context: { readonly now: Date } & Partial<EmergencyContext>;
 }
 
 /** The same question as Cedar wants it, with just the entities it needs: sending the whole world is slow. */
@@ -79,6 +80,8 @@ const memberships = (groups: readonly string[]): TypeAndId[] => groups.map((grou
 
 function describe(kind: ResourceKind, resource: Question['resource']): [TypeAndId, EntityJson[]] {
   switch (kind) {
+    case 'target':
+      return describeTarget(resource as TargetFacts);
     case 'profile':
       return describeProfile(resource as ProfileFacts);
     case 'request':
@@ -102,22 +105,21 @@ function describeProfile({
   maxMinutes,
   managesPasswords,
 }: ProfileFacts): [TypeAndId, EntityJson[]] {
-  const targetEntity: EntityJson = {
-    uid: uid('Target', target.id),
-    attrs: {
-      environment: reference('Environment', target.environment),
-      owners: reference('Group', target.ownerGroup),
-      enabled: target.enabled,
-    },
-    parents: [],
-    tags: { ...target.tags },
-  };
   const profileEntity: EntityJson = {
     uid: uid('Profile', id),
     attrs: { target: reference('Target', target.id), readOnly, approvalsNeeded, maxMinutes, managesPasswords },
     parents: [uid('Target', target.id)],
   };
-  return [uid('Profile', id), [profileEntity, targetEntity]];
+  return [uid('Profile', id), [profileEntity, ...describeTarget(target)[1]]];
+}
+
+function describeTarget({ id, environment, ownerGroup, enabled, tags }: TargetFacts): [TypeAndId, EntityJson[]] {
+  const attrs = {
+    environment: reference('Environment', environment),
+    owners: reference('Group', ownerGroup),
+    enabled,
+  };
+  return [uid('Target', id), [{ uid: uid('Target', id), attrs, parents: [], tags: { ...tags } }]];
 }
 
 function describeRequest({ id, requesterId, profile, ...said }: RequestFacts): [TypeAndId, EntityJson[]] {

@@ -82,6 +82,8 @@ describe('a row', () => {
     createdAt: new Date(0),
     updatedAt: new Date(0),
     removingAt: null,
+    lockedAt: null,
+    lockReason: null,
     deletedAt: null,
     lookedAt: null,
     downSince: null,

@@ -1,7 +1,16 @@
+import { v7 } from 'uuid';
 import type { Endpoint as EndpointRow, Target as Row } from '../generated/prisma/client.js';
 import { DomainError, type FieldProblem } from '../platform/errors.js';
+import { brokenUnique } from '../platform/state/database.js';
 import type { TargetFacts } from '../policy/policy.contract.js';
-import type { EndpointKind, EngineMode, Target, TargetEnvironment, TargetKind } from './targets.contract.js';
+import type {
+  EndpointInput,
+  EndpointKind,
+  EngineMode,
+  Target,
+  TargetEnvironment,
+  TargetKind,
+} from './targets.contract.js';
 
 export type TargetRow = Row & { endpoints: EndpointRow[] };
 
@@ -36,6 +45,8 @@ export const presentTarget = (row: TargetRow): Target => ({
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
   removingAt: row.removingAt,
+  lockedAt: row.lockedAt,
+  lockReason: row.lockReason,
 });
 
 /** @throws DomainError `target_removing`: nothing new begins on a target that is being taken off the register */
@@ -49,15 +60,44 @@ export function refuseRemoving({ name, removingAt }: Pick<Row, 'name' | 'removin
   );
 }
 
+/** @throws DomainError `target_removing`, `target_locked`: nothing new begins on it */
+export function refuseWithdrawn(target: Pick<Row, 'name' | 'removingAt' | 'lockedAt' | 'lockReason'>): void {
+  refuseRemoving(target);
+  if (target.lockedAt === null) return;
+  throw new DomainError(
+    'conflict',
+    'target_locked',
+    `The target ${target.name} is locked since ${target.lockedAt.toISOString()}: ${target.lockReason ?? 'no reason is known'}.`,
+    'Nothing is opened on it until an administrator unlocks it.',
+  );
+}
+
 export const targetFacts = (
-  row: Pick<Row, 'id' | 'environment' | 'ownerGroup' | 'enabled' | 'deletedAt' | 'tags'>,
+  row: Pick<Row, 'id' | 'environment' | 'ownerGroup' | 'enabled' | 'lockedAt' | 'deletedAt' | 'tags'>,
 ): TargetFacts => ({
   id: row.id,
   environment: row.environment as TargetFacts['environment'],
   ownerGroup: row.ownerGroup,
-  enabled: row.enabled && row.deletedAt === null,
+  enabled: row.enabled && row.lockedAt === null && row.deletedAt === null,
   tags: row.tags as Record<string, string>,
 });
+
+/** What is kept of an endpoint: tokens are signed for its connect host where nothing else is said. */
+export const endpointRow = (input: EndpointInput) => ({
+  id: v7(),
+  kind: input.kind,
+  connectHost: input.connectHost,
+  tokenHost: input.tokenHost ?? input.connectHost,
+  port: input.port,
+});
+
+/** @throws DomainError `name_taken` where a name or a resource id is another target's */
+export const nameTaken = (name: string) => (error: unknown) => {
+  const index = brokenUnique(error);
+  if (index === undefined) throw error;
+  const what = index.includes('resource') ? 'This resource id' : `The name ${name}`;
+  throw new DomainError('conflict', 'name_taken', `${what} is registered already.`, 'GET /v1/targets lists what is.');
+};
 
 /** Which endpoint kinds a kind of target can have, and which prefix its resource id carries. */
 const shapes = new Map<string, { prefix: string; kinds: readonly string[] }>([

@@ -108,6 +108,9 @@ export class Target {
   updatedAt: Date;
   /** Since when it is being taken off the register: nothing new begins on it, and it goes when its last grant is closed */
   removingAt: Date | null;
+  /** Since when nobody is let in, for what reason */
+  lockedAt: Date | null;
+  lockReason: string | null;
 }
 
 @ObjectType()

@@ -8,12 +8,14 @@ import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { Jobs } from '../platform/jobs/jobs.js';
 import { asId, readPage, toPage } from '../platform/page.js';
-import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
+import { Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
 import {
   changesOf,
+  endpointRow,
+  nameTaken,
   presentTarget,
-  refuseRemoving,
+  refuseWithdrawn,
   repeatedEndpoints,
   targetProblems,
   type TargetRow,
@@ -176,13 +178,27 @@ export class TargetsService {
 
   /**
    * Reads the row of a target on which something new may begin, and keeps it on the register until the end of the transaction.
-   * @throws DomainError `target_not_found`, `target_removing`
+   * @throws DomainError `target_not_found`, `target_removing`, `target_locked`
    */
   async offered(tx: Tx, id: string): Promise<TargetRow> {
     await tx.$queryRaw`SELECT 1 FROM target WHERE id = ${asId(id, 'target id')}::uuid FOR KEY SHARE`; // what `lock` waits for, and nothing else
     const row = await this.row(tx, id);
-    refuseRemoving(row);
+    refuseWithdrawn(row);
     return row;
+  }
+
+  /**
+   * Stops a target, or lets it be used again.
+   * @param reason why, for everybody who sees the target; null unlocks
+   * @returns false when it was so already: the first reason stays
+   */
+  async setLocked(tx: Tx, id: string, reason: string | null): Promise<boolean> {
+    const { lockedAt: since } = await this.lock(tx, id);
+    if ((since !== null) === (reason !== null)) return false;
+    const now = this.clock.now();
+    const data = { lockedAt: reason === null ? null : now, lockReason: reason, updatedAt: now };
+    await tx.target.update({ where: { id }, data });
+    return true;
   }
 
   private refuse(
@@ -227,18 +243,3 @@ export async function refuseInUse(
       'End the grants and deny or cancel the requests first, then repeat the call.',
     );
 }
-
-const endpointRow = (input: EndpointInput) => ({
-  id: v7(),
-  kind: input.kind,
-  connectHost: input.connectHost,
-  tokenHost: input.tokenHost ?? input.connectHost,
-  port: input.port,
-});
-
-const nameTaken = (name: string) => (error: unknown) => {
-  const index = brokenUnique(error);
-  if (index === undefined) throw error;
-  const what = index.includes('resource') ? 'This resource id' : `The name ${name}`;
-  throw new DomainError('conflict', 'name_taken', `${what} is registered already.`, 'GET /v1/targets lists what is.');
-};

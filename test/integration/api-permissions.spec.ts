@@ -38,7 +38,7 @@ beforeAll(async () => {
     Object.keys(item).map(
       (method) =>
         `${method.toUpperCase()} ${path
-          .replace(/(request|grant)s\/{id}/, '$1s/{$1Id}')
+          .replace(/(request|grant|review)s\/{id}/, '$1s/{$1Id}')
           .replace('people/{id}', 'people/{personId}')
           .replace('accounts/{id}', 'accounts/{accountId}')
           .replace('services/{id}', 'services/{serviceId}')
@@ -76,6 +76,8 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'GET /v1/targets/{id}': { row: everybody },
   'PATCH /v1/targets/{id}': { row: admin(200), body: () => ({ engineVersion: '17.11' }) },
   'DELETE /v1/targets/{id}': { row: admin(200) },
+  'POST /v1/targets/{id}/lock': { row: [403, 200, 403, 200], body: () => ({ reason: 'it leaks' }) },
+  'POST /v1/targets/{id}/unlock': { row: admin(200) },
   'POST /v1/targets/{id}/profiles': { row: admin(201), body: spareProfile },
   'GET /v1/targets/{id}/profiles': { row: everybody },
   'PATCH /v1/targets/{id}/profiles/{profileId}': { row: admin(200), body: () => ({ approvalsNeeded: 2 }) },
@@ -116,11 +118,17 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'POST /v1/requests/{requestId}/approve': { row: [404, 200, 403, 403], body: () => ({}) },
   'POST /v1/requests/{requestId}/deny': { row: [404, 200, 403, 403], body: () => ({}) },
   'POST /v1/requests/{requestId}/cancel': { row: [404, 403, 403, 403] },
+  'GET /v1/reviews': { row: everybody },
+  // 409: bob has closed it already
+  'POST /v1/reviews/{reviewId}/close': { row: [404, 200, 403, 409], body: () => ({ comment: 'as it was said' }) },
   'GET /v1/grants': { row: everybody },
   'GET /v1/grants/{grantId}': { row: [404, 200, 200, 200] },
   'POST /v1/grants/{grantId}/revoke': { row: [404, 200, 403, 403] },
   'POST /v1/grants/{grantId}/shorten': { row: [404, 200, 403, 403], body: soon },
   'POST /v1/grants/{grantId}/extend': { row: [404, 403, 403, 403], body: longer },
+  'GET /v1/access-options': { row: everybody },
+  'GET /v1/targets/{id}/access': { row: everybody },
+  'GET /v1/people/{personId}/access': { row: [403, 403, 200, 200] },
   'GET /v1/people': { row: [403, 403, 200, 200] },
   'GET /v1/people/{personId}': { row: [403, 403, 200, 200] },
   'DELETE /v1/people/{personId}': { row: admin(200) },
@@ -200,6 +208,14 @@ const twins: Record<
     mutation: true,
   },
   deleteTarget: { of: 'DELETE /v1/targets/{id}', call: '(id: "{id}") { id }', mutation: true },
+  lockTarget: {
+    of: 'POST /v1/targets/{id}/lock',
+    call: '(id: "{id}", input: $input) { id }',
+    mutation: true,
+    body: () => ({ reason: 'it leaks' }),
+    type: 'LockTarget!',
+  },
+  unlockTarget: { of: 'POST /v1/targets/{id}/unlock', call: '(id: "{id}") { id }', mutation: true },
   createProfile: {
     of: 'POST /v1/targets/{id}/profiles',
     call: '(targetId: "{id}", input: $input) { id }',
@@ -326,6 +342,14 @@ const twins: Record<
   approveRequest: { of: 'POST /v1/requests/{requestId}/approve', call: '(id: "{requestId}") { id }', mutation: true },
   denyRequest: { of: 'POST /v1/requests/{requestId}/deny', call: '(id: "{requestId}") { id }', mutation: true },
   cancelRequest: { of: 'POST /v1/requests/{requestId}/cancel', call: '(id: "{requestId}") { id }', mutation: true },
+  reviews: { of: 'GET /v1/reviews', call: '{ items { id } }' },
+  closeReview: {
+    of: 'POST /v1/reviews/{reviewId}/close',
+    call: '(id: "{reviewId}", input: $input) { id }',
+    mutation: true,
+    body: () => ({ comment: 'as it was said' }),
+    type: 'CloseReview!',
+  },
   grants: { of: 'GET /v1/grants', call: '{ items { id } }' },
   grant: { of: 'GET /v1/grants/{grantId}', call: '(id: "{grantId}") { id }' },
   shortenGrant: {
@@ -342,6 +366,9 @@ const twins: Record<
     body: longer,
     type: 'ExtendGrant!',
   },
+  accessOptions: { of: 'GET /v1/access-options', call: '{ items { profileId } }' },
+  targetAccess: { of: 'GET /v1/targets/{id}/access', call: '(targetId: "{id}") { items { grantId } }' },
+  personAccess: { of: 'GET /v1/people/{personId}/access', call: '(personId: "{personId}") { personId }' },
   people: { of: 'GET /v1/people', call: '{ items { id } }' },
   person: { of: 'GET /v1/people/{personId}', call: '(id: "{personId}") { id }' },
   removePerson: { of: 'DELETE /v1/people/{personId}', call: '(id: "{personId}") { id }', mutation: true },
@@ -446,6 +473,12 @@ async function fresh(of: string): Promise<Record<string, string>> {
     return { ...shared, requestId: (await ask(someone(usher, ['engineers']), target)).id };
   if (of.includes('/grants/{grantId}'))
     return { ...shared, grantId: (await open(usher, someone(usher, ['engineers']), target)).grantId };
+  if (of.includes('/reviews/{reviewId}')) {
+    const asked = await ask(someone(usher, ['break-glass']), target, {
+      ...{ breakGlass: true, reason: 'orders are lost, and nobody knows why' },
+    });
+    return { ...shared, reviewId: asked.grantId ?? 'no grant' };
+  }
   if (of.includes('/people/{personId}')) {
     const { body } = await someone(usher, ['engineers']).post<{ personId: string }>('/v1/requests', askFor(target));
     return { ...shared, personId: body.personId };
