@@ -31,8 +31,8 @@ async function open(closers: (() => Promise<unknown>)[]): Promise<Omit<Stage, 'c
   const outside = await startStandIn();
   closers.push(() => outside.close());
   const databaseUrl = await startDatabase(closers);
-  // the limit is asked as ever, and lets all pass
-  const limit = { USHER_TOKENS_PER_SECOND: '1000000' };
+  // the limits are asked as ever, and let all pass
+  const limit = { USHER_TOKENS_PER_SECOND: '1000000', USHER_CALLS_PER_MINUTE: '1000000' };
   const env = { ...outside.env, ...limit, DATABASE_URL: databaseUrl, USHER_PORT: '0', USHER_SAMPLE_SECONDS: '0' };
   const service = await startServer('dist/main.js', env);
   closers.push(() => service.stop());

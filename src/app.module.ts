@@ -32,7 +32,7 @@ export class AppModule {
         ConnectionsModule,
         EvidenceModule,
         HealthModule,
-        graphql(metadata),
+        graphql(metadata, options.settings),
       ],
     };
   }

@@ -11,6 +11,7 @@ import { DriftJobs } from './grants/drift.job.js';
 import { GrantJobs } from './grants/grants.job.js';
 import { openApi } from './openapi.js';
 import { IdempotencyJobs } from './platform/http/idempotency.job.js';
+import { RateLimits } from './platform/http/rate-limits.js';
 import { fastifyAdapter, prepareServer } from './platform/http/server.js';
 import { Jobs } from './platform/jobs/jobs.js';
 import type { PlatformOptions } from './platform/platform.module.js';
@@ -34,8 +35,12 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
   );
   app.useLogger(app.get(Logger));
   app.enableShutdownHooks(['SIGTERM', 'SIGINT']);
-  const [guard, record] = [app.get(PermissionGuard), app.get(RefusalRecord)];
-  const gate = { admit: guard.admit.bind(guard), refused: record.refused.bind(record) };
+  const [guard, record, limits] = [app.get(PermissionGuard), app.get(RefusalRecord), app.get(RateLimits)];
+  const gate = {
+    admit: guard.admit.bind(guard),
+    countAddress: limits.countAddress.bind(limits),
+    refused: record.refused.bind(record),
+  };
   await prepareServer(app, options.settings, gate);
   assertEveryRouteNamesItsAction(app);
   const document = await openApi(app);

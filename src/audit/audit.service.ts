@@ -1,17 +1,20 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { v7 } from 'uuid';
 import type { Prisma } from '../generated/prisma/client.js';
 import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Actor } from '../platform/actor.js';
-import { currentCall, raisedIn } from '../platform/call.js';
+import { currentCall, raisedIn, type Call } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
+import { SETTINGS, type Settings } from '../platform/config.js';
 import type { DomainError } from '../platform/errors.js';
 import { RefusalRecord } from '../platform/http/problem.filter.js';
+import { networkOf } from '../platform/network.js';
 import { readPage, toPage } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import type { AuditEvent, AuditEventPage, AuditOutcome, AuditQuery } from './audit.contract.js';
 import type { AuditEntry } from './events.js';
+import { RefusalTally } from './refusal-tally.js';
 
 /** Which lines somebody may see: all, else those about or by this person and those of the targets named. */
 export interface AuditScope {
@@ -20,15 +23,34 @@ export interface AuditScope {
   targetIds: readonly string[];
 }
 
+/** A line as it is written. */
+type Line = Prisma.AuditEventUncheckedCreateInput & { id: string; at: Date };
+
+/** Between two looks at what was counted. */
+const TELL_MS = 5_000;
+
 /** The record. Append only: there is no method that changes a line, and the database would refuse it. */
 @Injectable()
-export class AuditService extends RefusalRecord {
+export class AuditService extends RefusalRecord implements OnModuleInit, OnApplicationShutdown {
+  private readonly tally = new RefusalTally<Line>();
+  private timer: NodeJS.Timeout | undefined;
+
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
+    @Inject(SETTINGS) private readonly settings: Pick<Settings, 'anonymousCallsPerMinute'>,
     @InjectPinoLogger(AuditService.name) private readonly log: PinoLogger,
   ) {
     super();
+  }
+
+  onModuleInit(): void {
+    this.timer = setInterval(() => void this.tellCounted(), TELL_MS).unref();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    clearInterval(this.timer);
+    await this.tellCounted(true);
   }
 
   /** Adds a line in the transaction of the change that it tells of: both are there, or neither. */
@@ -44,7 +66,7 @@ export class AuditService extends RefusalRecord {
   }
 
   /** A line with the columns of `audit_event`, for hand-written SQL that writes it together with something else. */
-  row(actor: Actor, entry: AuditEntry): Prisma.AuditEventUncheckedCreateInput & { id: string } {
+  row(actor: Actor, entry: AuditEntry): Line {
     return {
       id: v7(),
       at: this.clock.now(),
@@ -78,12 +100,30 @@ export class AuditService extends RefusalRecord {
     };
     const nobody = { actorKind: 'nobody', actorId: null, actorName: 'nobody', address: call?.address ?? null };
     const named: Actor = actor ?? { kind: 'system', name: 'nobody', correlationId: call?.correlationId ?? 'none' };
+    const line = { ...this.row(named, entry), ...(actor === undefined && nobody) };
+    const caller = this.counted(error, call);
+    if (caller === undefined || this.tally.isFirst(caller, line, line.at)) await this.write(line);
+  }
+
+  /** By what a refusal is counted in place of having its own line: those that anybody could cause without end. */
+  private counted(error: DomainError, call: Call | undefined): string | undefined {
+    if (call?.actor?.kind === 'person') return error.code === 'too_many_requests' ? call.actor.id : undefined;
+    return this.settings.anonymousCallsPerMinute === 0 ? undefined : networkOf(call?.address);
+  }
+
+  private async tellCounted(all = false): Promise<void> {
+    for (const { line, refusals, since } of this.tally.due(this.clock.now(), all)) {
+      const details = { ...(line.details as Prisma.InputJsonObject), refusals, since: since.toISOString() };
+      // of now: who reads on from the last line that he saw must find it
+      await this.write({ ...line, id: v7(), at: this.clock.now(), details });
+    }
+  }
+
+  private async write(line: Line): Promise<void> {
     try {
-      await this.db.client.auditEvent.create({
-        data: { ...this.row(named, entry), ...(actor === undefined && nobody) },
-      });
+      await this.db.client.auditEvent.create({ data: line });
     } catch (failure) {
-      this.log.error({ err: failure, code: error.code }, 'a refusal could not be put on record');
+      this.log.error({ err: failure, code: line.code }, 'a refusal could not be put on record');
     }
   }
 

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { GetRoleCommand, GetUserCommand, IAMClient, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { DomainError } from '../platform/errors.js';
+import { Outbound } from '../platform/outbound.js';
 import { type DoorItem, forAnybody, forPerson, itemOf, type Question } from './account-questions.js';
 import type { AddressedService } from './account-register.js';
 import { type AccountPlace, AwsAccounts } from './accounts.js';
@@ -27,6 +28,11 @@ export class AccountDoorService {
 
   forget(): void {
     this.accounts.forget();
+  }
+
+  /** Why AWS may not be asked at this address, as the rest of a sentence; undefined when it may. */
+  refusalOf(address: string): string | undefined {
+    return new Outbound(this.config.outboundNetworks).refusalOf(address);
   }
 
   /**

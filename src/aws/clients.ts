@@ -1,4 +1,8 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
+import { DomainError } from '../platform/errors.js';
+import { Outbound } from '../platform/outbound.js';
 import type { AwsConfig } from './config.js';
 
 /** Where a client's keys come from. `forceRefresh` asks for new ones although the known ones still live. */
@@ -14,6 +18,8 @@ export interface ClientSettings {
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
     readonly throwOnRequestTimeout: true;
+    readonly httpAgent?: HttpAgent;
+    readonly httpsAgent?: HttpsAgent;
   };
   readonly endpoint?: string;
 }
@@ -27,14 +33,42 @@ export const ownCredentials = (config: AwsConfig): CredentialProvider => {
   return chain;
 };
 
-/** @param endpoint address of one service in one account, in place of the configured one for all */
+/** As many as the SDK opens by itself. */
+const MOST_SOCKETS = 50;
+
+/**
+ * The way to an address that an administrator gave: looked at again, for the register may be older than the settings.
+ * @throws DomainError `aws_unavailable`
+ */
+function agentsTo(
+  endpoint: string,
+  networks: readonly string[] = [],
+): { httpAgent: HttpAgent; httpsAgent: HttpsAgent } {
+  const outbound = new Outbound(networks);
+  const refusal = outbound.refusalOf(endpoint);
+  if (refusal !== undefined)
+    throw new DomainError(
+      'unavailable',
+      'aws_unavailable',
+      `AWS is not asked at the address of this account: it ${refusal}.`,
+      'An administrator mends it with PATCH /v1/accounts/{id}, or allows the network.',
+    );
+  const options = { keepAlive: true, maxSockets: MOST_SOCKETS, lookup: outbound.lookup };
+  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent(options) };
+}
+
+/**
+ * @param given address of one service in one account, in place of the configured one for all
+ * @throws DomainError `aws_unavailable` for one that may not be reached
+ */
 export const clientSettings = (
   config: AwsConfig,
   region: string,
   credentials: CredentialProvider,
-  endpoint = config.endpointUrl,
+  given?: string,
 ): ClientSettings => {
   const timeout = config.timeoutMs ?? 10_000;
+  const endpoint = given ?? config.endpointUrl;
   return {
     region,
     credentials,
@@ -44,6 +78,7 @@ export const clientSettings = (
       connectionTimeout: Math.ceil(timeout / 3),
       requestTimeout: timeout,
       throwOnRequestTimeout: true,
+      ...(given !== undefined && agentsTo(given, config.outboundNetworks)),
     },
     ...(endpoint === undefined ? {} : { endpoint }),
   };

@@ -83,7 +83,7 @@ export class StsService implements OnApplicationShutdown {
       DurationSeconds: seconds,
       SourceIdentity: ask.sourceIdentity,
       // the external id of an account is for the door that Usher comes in by: its broker role, else the connect role itself
-      ExternalId: (account?.brokerRoleArn === null ? account.externalId : null) ?? this.#config.externalId,
+      ExternalId: (account?.brokerRoleArn === null ? account.externalId : null) ?? this.#config.externalId?.reveal(),
       Tags: ask.tags && Object.entries(ask.tags).map(([Key, Value]) => ({ Key, Value })),
     });
     refuseSkew(credentials.expiresAt.getTime() - seconds * 1_000 - Date.now());

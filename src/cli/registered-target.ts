@@ -40,7 +40,7 @@ export async function reachRegistered<T>(
   const state =
     settings.databaseUrl === undefined
       ? await openState(settings)
-      : { url: settings.databaseUrl, stop: () => Promise.resolve() };
+      : { url: settings.databaseUrl.reveal(), stop: () => Promise.resolve() };
   try {
     const module = CheckModule.register({ settings, databaseUrl: state.url });
     const context = await NestFactory.createApplicationContext(module, { logger: false, abortOnError: false });

@@ -16,6 +16,17 @@ export interface IdempotentCall {
   readonly fingerprint: string;
 }
 
+/** How many calls a caller has in a window of time, and what is left of them. */
+export interface Allowance {
+  /** Who is counted: the person, or the address of calls that name none. */
+  readonly policy: 'person' | 'address';
+  readonly limit: number;
+  readonly windowSeconds: number;
+  readonly left: number;
+  /** Seconds until all of it is there again. */
+  readonly resetSeconds: number;
+}
+
 /** One call of the API from its first byte to its answer. Carries names, never rights: those are passed. */
 export interface Call {
   readonly correlationId: string;
@@ -24,6 +35,8 @@ export interface Call {
   /** The action that the route declared. */
   action?: string;
   subject: CallSubject;
+  /** Told with the answer, where calls are counted. */
+  allowance?: Allowance;
   idempotent?: IdempotentCall | undefined;
 }
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, readSettings, type Settings } from './config.js';
 
@@ -62,7 +63,7 @@ const flag = (of: Variable['of'], unset: boolean): Variable => ({
 const variables: Record<string, Variable> = {
   USHER_HOST: text((s) => s.host, '127.0.0.1'),
   USHER_PORT: whole((s) => s.port, 3000, 0, 65535),
-  DATABASE_URL: text((s) => s.databaseUrl, undefined),
+  DATABASE_URL: text((s) => s.databaseUrl?.reveal(), undefined),
   USHER_DATABASE_POOL_SIZE: whole((s) => s.databasePoolSize, 20, 4, 500),
   USHER_TRUSTED_PROXIES: {
     of: (s) => s.trustedProxies,
@@ -73,6 +74,35 @@ const variables: Record<string, Variable> = {
       ['', []],
     ],
   },
+  USHER_CORS_ORIGINS: {
+    of: (s) => s.corsOrigins,
+    unset: [],
+    good: [
+      ['https://portal.example.com, http://localhost:8080', ['https://portal.example.com', 'http://localhost:8080']],
+      ['', []],
+    ],
+    bad: [
+      '*',
+      'null',
+      'portal.example.com',
+      'https://portal.example.com/',
+      'https://*.example.com',
+      'https://A.example.com',
+    ],
+  },
+  USHER_OUTBOUND_NETWORKS: {
+    of: (s) => s.aws.outboundNetworks,
+    unset: [],
+    good: [
+      ['10.0.0.0/8, fd12::/16', ['10.0.0.0/8', 'fd12::/16']],
+      ['', []],
+    ],
+    bad: ['10.0.0.0', '10.0.0.0/33', 'localhost', '*'],
+  },
+  USHER_REQUEST_TIMEOUT_SECONDS: whole((s) => s.requestTimeoutSeconds, 20, 1, 300),
+  USHER_CALLS_PER_MINUTE: whole((s) => s.callsPerMinute, 1200, 0, 1_000_000),
+  USHER_ANONYMOUS_CALLS_PER_MINUTE: whole((s) => s.anonymousCallsPerMinute, 120, 0, 1_000_000),
+  USHER_GRAPHQL_INTROSPECTION: flag((s) => s.graphqlIntrospection, true),
   USHER_STATE_DIR: {
     of: (s) => s.stateDirectory,
     unset: resolve('.usher/state'),
@@ -108,7 +138,7 @@ const variables: Record<string, Variable> = {
   OIDC_AWS_PRINCIPAL_CLAIM: text((s) => s.oidc.awsPrincipalClaim, 'aws_principal'),
   AWS_ENDPOINT_URL: text((s) => s.aws.endpointUrl, undefined),
   USHER_CONNECT_ROLE: text((s) => s.aws.connectRoleName, 'usher-connect'),
-  USHER_EXTERNAL_ID: text((s) => s.aws.externalId, undefined),
+  USHER_EXTERNAL_ID: text((s) => s.aws.externalId?.reveal(), undefined),
   USHER_SECRETS_DIR: text((s) => s.aws.secretsDirectory, undefined),
   USHER_POLICY_FILE: text((s) => s.policyFile, undefined),
   USHER_TRUST_MIRROR_HOURS: whole(({ trustMirror }) => trustMirror.hours, 0, 0, 720),
@@ -259,4 +289,23 @@ test('secrets are read at use, and only those that are called secrets', () => {
   expect(env('USHER_SECRET_ORDERS')).toBe('hidden');
   expect(env('USHER_SECRET_OTHER')).toBeUndefined();
   expect(env('AWS_SECRET_ACCESS_KEY')).toBeUndefined();
+});
+
+test('introspection follows GraphiQL where nothing is said of it', () => {
+  expect(read({ USHER_GRAPHIQL: 'false' }).graphqlIntrospection).toBe(false);
+  expect(read({ USHER_GRAPHIQL: 'false', USHER_GRAPHQL_INTROSPECTION: 'true' }).graphqlIntrospection).toBe(true);
+});
+
+test('settings that are printed, logged or sent show no secret', () => {
+  const hidden = { DATABASE_URL: 'postgresql://usher:hidden-pw@db/usher', USHER_EXTERNAL_ID: 'hidden-external-id' };
+  const settings = read({ ...hidden, USHER_SECRET_ORDERS: 'hidden-broker' });
+  expect([settings.databaseUrl?.reveal(), settings.aws.externalId?.reveal()]).toEqual(Object.values(hidden));
+  const printed = [
+    inspect(settings, { depth: 9, showHidden: true }),
+    JSON.stringify(settings),
+    `${settings.databaseUrl}`,
+    String([settings.aws.externalId]),
+  ];
+  for (const text of printed) expect(text).not.toContain('hidden');
+  expect(printed[0]).toContain('[secret]');
 });

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { oidcDefaults, parseProviders, refuseSameIssuer, type OidcProvider } from './oidc-providers.js';
+import { isNetwork } from './outbound.js';
+import { Secret } from './secret.js';
 
 /** An operator's own bundles: by region, where the PEM (and PKCS7) stands and, for the broker itself, a file that holds it. */
 export type TrustOverrides = Readonly<Record<string, { partition?: string; pem: string; p7b?: string; file?: string }>>;
@@ -10,10 +12,14 @@ export interface Settings {
   readonly host: string;
   readonly port: number;
   /** Undefined: an embedded PostgreSQL in `stateDirectory`. */
-  readonly databaseUrl: string | undefined;
+  readonly databaseUrl: Secret | undefined;
   readonly databasePoolSize: number;
   /** Addresses or networks (CIDR) whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
+  /** Origins of pages elsewhere that may call the API from a browser; none by default. */
+  readonly corsOrigins: readonly string[];
+  /** Seconds within which a whole call must have arrived. */
+  readonly requestTimeoutSeconds: number;
   readonly stateDirectory: string;
   /** The first provider: its groups are taken as they are. */
   readonly oidc: OidcProvider;
@@ -22,13 +28,15 @@ export interface Settings {
     readonly endpointUrl: string | undefined;
     readonly region: string | undefined;
     readonly connectRoleName: string;
-    readonly externalId: string | undefined;
+    readonly externalId: Secret | undefined;
     /** How long the keys live that sign tokens. */
     readonly connectSeconds: number;
     /** Whether sessions that sign tokens carry tags; the trust policies must then allow sts:TagSession. */
     readonly sessionTags: boolean;
     /** Sessions for people in one account and region in a second, in this process. */
     readonly stsPerSecond: number;
+    /** Networks that are not public and that addresses of AWS services in an account may lead into, as CIDR. */
+    readonly outboundNetworks: readonly string[];
     readonly secretsDirectory: string | undefined;
     /** Reads a secret out of the environment at use; only names that start with USHER_SECRET_. */
     readonly env: (name: string) => string | undefined;
@@ -45,6 +53,13 @@ export interface Settings {
   };
   /** Minutes after which a request that nobody answered expires. */
   readonly requestTtlMinutes: number;
+  /** Calls of one person in a minute, in this process; beyond that 429. 0: any number. */
+  readonly callsPerMinute: number;
+  /**
+   * Calls without a valid token from one address (of IPv6: from one /64) in a minute, in this process; one with a bad token counts
+   * twice. 0: any number, each of which leaves a line of its own on record.
+   */
+  readonly anonymousCallsPerMinute: number;
   /** Login tokens for one target in a second, in this process; beyond that 429. */
   readonly tokensPerSecond: number;
   /** Seconds between two looks at who is connected; 0 switches the sampler off. */
@@ -60,6 +75,8 @@ export interface Settings {
   /** Jobs run in this process; false for a process that only answers the API. */
   readonly jobs: boolean;
   readonly graphiql: boolean;
+  /** Whether GraphQL tells its schema, to those who have a token. */
+  readonly graphqlIntrospection: boolean;
   readonly logLevel: string;
 }
 
@@ -76,6 +93,12 @@ const text = (env: Environment, name: string): string | undefined => {
   const value = env[name]?.trim();
   return value === '' ? undefined : value;
 };
+
+/** Prints as `[secret]`, wherever the settings go. */
+function secret(env: Environment, name: string): Secret | undefined {
+  const value = text(env, name);
+  return value === undefined ? undefined : new Secret(value);
+}
 
 function required(env: Environment, name: string, why: string): string {
   const value = text(env, name);
@@ -108,6 +131,28 @@ function address(env: Environment, name: string): string | undefined {
   if (url !== null && url.username === '' && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)))
     return value;
   throw new ConfigError(`${name} must be an https address (http on loopback only)`);
+}
+
+const list = (env: Environment, name: string): string[] =>
+  (text(env, name) ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+
+/** As browsers send them: scheme, host and port, nothing behind. */
+function origins(env: Environment, name: string): string[] {
+  const given = list(env, name);
+  for (const one of given)
+    if (URL.parse(one)?.origin !== one || one.includes('*'))
+      throw new ConfigError(`${name} must be origins like https://portal.example.com, by comma; not ${one}`);
+  return given;
+}
+
+function networks(env: Environment, name: string): string[] {
+  const given = list(env, name);
+  for (const one of given)
+    if (!isNetwork(one)) throw new ConfigError(`${name} must be networks like 10.0.0.0/8, by comma; not ${one}`);
+  return given;
 }
 
 function oneOf<T extends string>(env: Environment, name: string, fallback: T, words: readonly T[]): T {
@@ -170,11 +215,10 @@ export function readSettings(env: Environment): Settings {
   return {
     host: text(env, 'USHER_HOST') ?? '127.0.0.1',
     port: integer(env, 'USHER_PORT', 3000, 0, 65535),
-    databaseUrl: text(env, 'DATABASE_URL'),
-    trustedProxies: (text(env, 'USHER_TRUSTED_PROXIES') ?? '')
-      .split(',')
-      .map((address) => address.trim())
-      .filter((address) => address !== ''),
+    databaseUrl: secret(env, 'DATABASE_URL'),
+    trustedProxies: list(env, 'USHER_TRUSTED_PROXIES'),
+    corsOrigins: origins(env, 'USHER_CORS_ORIGINS'),
+    requestTimeoutSeconds: integer(env, 'USHER_REQUEST_TIMEOUT_SECONDS', 20, 1, 300),
     databasePoolSize: integer(env, 'USHER_DATABASE_POOL_SIZE', 20, 4, 500),
     stateDirectory: resolve(text(env, 'USHER_STATE_DIR') ?? '.usher/state'),
     oidc,
@@ -187,10 +231,11 @@ export function readSettings(env: Environment): Settings {
       endpointUrl: text(env, 'AWS_ENDPOINT_URL'),
       region: text(env, 'AWS_REGION') ?? text(env, 'AWS_DEFAULT_REGION'),
       connectRoleName: text(env, 'USHER_CONNECT_ROLE') ?? 'usher-connect',
-      externalId: text(env, 'USHER_EXTERNAL_ID'),
+      externalId: secret(env, 'USHER_EXTERNAL_ID'),
       connectSeconds: integer(env, 'USHER_CONNECT_SECONDS', 3600, 900, 3600),
       sessionTags: flag(env, 'USHER_SESSION_TAGS', false),
       stsPerSecond: integer(env, 'USHER_STS_PER_SECOND', 100, 1, 600),
+      outboundNetworks: networks(env, 'USHER_OUTBOUND_NETWORKS'),
       secretsDirectory: text(env, 'USHER_SECRETS_DIR'),
       env: (name) => (name.startsWith('USHER_SECRET_') ? env[name] : undefined),
     },
@@ -202,6 +247,8 @@ export function readSettings(env: Environment): Settings {
       at: address(env, 'USHER_TRUST_MIRROR_AT'),
     },
     requestTtlMinutes: integer(env, 'USHER_REQUEST_TTL_MINUTES', 1440, 1, 43200),
+    callsPerMinute: integer(env, 'USHER_CALLS_PER_MINUTE', 1200, 0, 1_000_000),
+    anonymousCallsPerMinute: integer(env, 'USHER_ANONYMOUS_CALLS_PER_MINUTE', 120, 0, 1_000_000),
     tokensPerSecond: integer(env, 'USHER_TOKENS_PER_SECOND', 150, 1, 1_000_000),
     sampleSeconds: integer(env, 'USHER_SAMPLE_SECONDS', 5, 0, 3600),
     drift: {
@@ -211,6 +258,7 @@ export function readSettings(env: Environment): Settings {
     discoveryMinutes: integer(env, 'USHER_DISCOVERY_MINUTES', 0, 0, 10_080),
     jobs: flag(env, 'USHER_JOBS', true),
     graphiql: flag(env, 'USHER_GRAPHIQL', true),
+    graphqlIntrospection: flag(env, 'USHER_GRAPHQL_INTROSPECTION', flag(env, 'USHER_GRAPHIQL', true)),
     logLevel: text(env, 'USHER_LOG_LEVEL') ?? 'info',
   };
 }

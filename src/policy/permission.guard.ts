@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { currentCall, markRaised, type Call } from '../platform/call.js';
 import { Admission } from './admission.js';
 import { refuseBeyondKey } from './key-scope.js';
+import { isHealth, RateLimits } from '../platform/http/rate-limits.js';
 import type { Action } from './policy.contract.js';
 import { PUBLIC, REQUIRES } from './requires.js';
 
@@ -17,11 +18,12 @@ export class PermissionGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
     private readonly admission: Admission,
+    private readonly limits: RateLimits,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const handler = context.getHandler();
-    if (this.reflector.get<string | undefined>(PUBLIC, handler) !== undefined) return true;
+    if (this.reflector.get<string | undefined>(PUBLIC, handler) !== undefined) return this.countPublic(context);
     const action = this.reflector.get<Action | undefined>(REQUIRES, handler);
     const call = currentCall();
     if (action === undefined || call === undefined) return false;
@@ -30,6 +32,14 @@ export class PermissionGuard implements CanActivate {
     call.action = action;
     await this.admission.admit(call, context.switchToHttp().getRequest<FastifyRequest>().headers);
     return admitted(call, action);
+  }
+
+  /** A token that nobody looks at must not spare its sender from being counted. */
+  private async countPublic(context: ExecutionContext): Promise<true> {
+    const { headers, url } = context.switchToHttp().getRequest<FastifyRequest>();
+    const call = currentCall();
+    if (call && headers.authorization !== undefined && !isHealth(url)) await this.limits.countAddress(call, false);
+    return true;
   }
 
   /** Establishes who calls, once a call. @throws as {@link Admission.admit} */

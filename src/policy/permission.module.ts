@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { IdentityModule } from '../identity/identity.module.js';
+import { HttpModule } from '../platform/http/http.module.js';
 import { IdempotencyInterceptor } from '../platform/http/idempotency.interceptor.js';
 import { Admission } from './admission.js';
 import { AskedInterceptor } from './asked.interceptor.js';
@@ -10,7 +11,7 @@ import { PolicyModule } from './policy.module.js';
 
 /** Stands before every route and resolver of the application. */
 @Module({
-  imports: [IdentityModule, PolicyModule],
+  imports: [HttpModule, IdentityModule, PolicyModule],
   providers: [
     Admission,
     PermissionGuard,

@@ -46,7 +46,8 @@ export async function attempt(right: string, look: () => Promise<Proof | Proof[]
 }
 
 /** Certainly no key word of PostgreSQL: those that hold an underscore begin with current, session or system. */
-export const isPlain = (name: string): boolean => /^(?!current_|session_|system_)[a-z_]+[_0-9][a-z0-9_]*$/.test(name);
+export const isPlain = (name: string): boolean =>
+  /^(?!current_|session_|system_)[a-z_][a-z]*[_0-9][a-z0-9_]*$/.test(name);
 
 /** A name as it stands in a statement that a person is to run: plain where PostgreSQL is sure to read it as itself. */
 export const quoted = (name: string): string => (isPlain(name) ? name : `"${name.replaceAll('"', '""')}"`);

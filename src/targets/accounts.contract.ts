@@ -21,7 +21,7 @@ const ROLE_NAME = /^[\w+=,.@/-]{1,128}$/;
 const EXTERNAL_ID = /^[\w+=,.@:/-]{2,1224}$/;
 const URL_TEXT = /^https?:\/\/[\x21-\x7e]{1,512}$/;
 
-/** Addresses of single AWS services in one account, such as VPC endpoints; https, or http on loopback. */
+/** Addresses of single AWS services in one account, such as VPC endpoints; https, to a public address or an allowed network. */
 @ObjectType()
 export class AccountEndpoints {
   rds: string | null;

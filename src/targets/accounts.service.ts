@@ -132,15 +132,9 @@ export class AccountsService {
     }
   }
 
-  private refuse(account: {
-    partition: string;
-    accountId: string;
-    regions: readonly string[];
-    brokerRoleArn?: string | null | undefined;
-    endpoints?: object | undefined;
-  }): void {
+  private refuse(account: Fitting & { regions: readonly string[] }): void {
     for (const region of account.regions) this.trust.bundle(account.partition, region);
-    const fields = problems(account);
+    const fields = problems(account, (address) => this.door.refusalOf(address));
     if (fields.length > 0)
       throw new DomainError('invalid', 'invalid_input', 'The account does not fit together.', fields[0]?.message, {
         fields,
@@ -168,19 +162,18 @@ function refuseStranger(arn: string, { partition, accountId }: Row): void {
   );
 }
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
-function problems({
-  partition,
-  accountId,
-  brokerRoleArn,
-  endpoints,
-}: {
+interface Fitting {
   partition: string;
   accountId: string;
   brokerRoleArn?: string | null | undefined;
   endpoints?: object | undefined;
-}): FieldProblem[] {
+}
+
+/** @param refusalOf why AWS may not be asked at an address */
+function problems(
+  { partition, accountId, brokerRoleArn, endpoints }: Fitting,
+  refusalOf: (address: string) => string | undefined,
+): FieldProblem[] {
   const found: FieldProblem[] = [];
   if (brokerRoleArn && !brokerRoleArn.startsWith(`arn:${partition}:iam::${accountId}:role/`))
     found.push({
@@ -189,13 +182,9 @@ function problems({
     });
   for (const [service, address] of Object.entries(endpoints ?? {})) {
     if (typeof address !== 'string') continue;
-    const url = URL.parse(address);
-    const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.test(url.hostname));
-    if (!safe || url.username !== '' || url.password !== '')
-      found.push({
-        field: `endpoints.${service}`,
-        message: 'AWS is asked over https (http on loopback only), at an address without user or password.',
-      });
+    const refusal = refusalOf(address);
+    if (refusal !== undefined)
+      found.push({ field: `endpoints.${service}`, message: `The address of ${service} ${refusal}.` });
   }
   return found;
 }

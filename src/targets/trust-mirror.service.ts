@@ -159,7 +159,7 @@ export class TrustMirrorService {
     if (override) return bundleFile(name, trustOverrides) ?? override.pem;
     if (name === AMAZON_TRUST) return NODE;
     if (trustMirror.from !== undefined)
-      return `${trustMirror.from.replace(/\/+$/, '')}/${encodeURIComponent(name)}/${encodeURIComponent(name)}-bundle.pem`;
+      return `${trustMirror.from.replace(/(?<!\/)\/+$/, '')}/${encodeURIComponent(name)}/${encodeURIComponent(name)}-bundle.pem`;
     return bundleOf(name, trustOverrides).pemUrl;
   }
 

@@ -33,8 +33,19 @@ const secrets = new Map<string, string>();
 /** Every answer but those that are meant to hold a token. */
 const answers: string[] = [];
 
+/** A line of the log that somebody else would like to write. */
+const FORGED = '\n{"level":60,"msg":"forged"}\n';
+
 /** What is found there, for certain: else the search itself would prove nothing. */
 const CANARY = 'a reason that must be found';
+
+/** Given to the service and used by it, each in its own way. */
+const given = {
+  USHER_EXTERNAL_ID: 'canary-external-id-77c1',
+  USHER_SECRET_CANARY: 'canary-broker-secret-93ab',
+} as const;
+/** Of an account that is registered: it stands in its own column of the state, and nowhere else. */
+const THEIR_EXTERNAL_ID = 'canary-their-external-id-5d20';
 
 beforeAll(async () => {
   const { aws } = await standIn();
@@ -43,7 +54,7 @@ beforeAll(async () => {
   database = await freshDatabase();
   service = await startService({
     databaseUrl: database.url,
-    env: { USHER_LOG_LEVEL: 'trace', USHER_SAMPLE_SECONDS: '1' },
+    env: { USHER_LOG_LEVEL: 'trace', USHER_SAMPLE_SECONDS: '1', ...given },
   });
   stage = await setStage(service);
   await readBothWays(stage, 'orders');
@@ -51,6 +62,8 @@ beforeAll(async () => {
   await lifeByPassword();
   await lifeOfKeys();
   await refusals();
+  await registered();
+  await watched();
   await service.stop();
   for (const { type, value } of issued.mock.results) {
     if (type !== 'return') continue;
@@ -198,6 +211,12 @@ async function refusals(): Promise<void> {
   await call(who, 'get', `/v1/grants?access_token=${who.token}`);
   await call(who, 'get', `/v1/grants/00000000-0000-7000-8000-000000000000?key=${inAPath}`);
   await call(who, 'post', '/v1/requests', { ...requestBody(stage, { target: 'orders' }), password: inAPath });
+  for (const text of [FORGED, `x${FORGED}`, `\r${FORGED}`, `\u2028${FORGED}`]) {
+    await call(who, 'get', `/v1/grants/${encodeURIComponent(text)}?x=${encodeURIComponent(text)}`);
+    await call(who, 'post', '/v1/requests', { ...requestBody(stage, { target: 'orders' }), reason: text });
+    await call(who, 'post', '/graphql', { query: text, operationName: text });
+    await call(person(stage, 'forger', ['engineers', text]), 'get', '/v1/grants');
+  }
   await call(who, 'post', '/graphql', { query: `{ grant(id: "${inAPath}") { id } }` });
   aws.faults.fail(20, { service: 'sts' });
   const grant = await opened(stage, who, { target: 'billing', reason: CANARY });
@@ -214,9 +233,37 @@ async function refusals(): Promise<void> {
   await call(await known(stage, 'carol'), 'get', '/v1/audit/events?limit=200');
 }
 
+/** An account with an external id, and a target whose broker logs in by a secret that is wrong there. */
+async function registered(): Promise<void> {
+  const dave = await known(stage, 'dave');
+  const account = { accountId: '111122223333', name: 'canary', partition: 'aws', regions: ['eu-west-1'] };
+  const { body } = await dave.post<{ id: string }>('/v1/accounts', { ...account, externalId: THEIR_EXTERNAL_ID });
+  await call(dave, 'get', `/v1/accounts/${body.id}`);
+  await call(dave, 'post', `/v1/accounts/${body.id}/check`, {});
+  const broker = { brokerLogin: 'canary_broker', brokerSecret: 'env:USHER_SECRET_CANARY' };
+  const { target, profiles } = stage.standIn.targets.orders.registration;
+  const made = await dave.post<{ id: string }>('/v1/targets', {
+    ...{ ...target, name: 'canary', resourceId: 'cluster-CANARY' },
+    ...broker,
+  });
+  await call(dave, 'get', `/v1/targets/${made.body.id}`);
+  await call(dave, 'post', `/v1/targets/${made.body.id}/profiles`, profiles[0]);
+  await call(dave, 'get', `/v1/targets/${made.body.id}/readiness`);
+  await call(dave, 'post', `/v1/targets/${made.body.id}/drift`, {});
+}
+
+/** What those read who only look after the service. */
+async function watched(): Promise<void> {
+  const carol = await known(stage, 'carol');
+  for (const path of ['/metrics', '/health/live', '/health/ready', '/openapi.json', '/v1/people', '/v1/drift'])
+    await call(carol, 'get', path);
+}
+
 /** What Usher was given to keep to itself. */
 function collect(): void {
   const { env, targets } = stage.standIn;
+  for (const [name, secret] of Object.entries(given)) keep(name, secret);
+  keep('external id of an account', THEIR_EXTERNAL_ID);
   keep('key of the service', env['AWS_SECRET_ACCESS_KEY'] ?? '');
   keep('master password', targets.orders.master.password);
   keep('password of the state', new URL(database.url).password);
@@ -251,7 +298,9 @@ async function dump(): Promise<string> {
   );
   const texts: string[] = [];
   for (const { name } of rows) {
-    const table = await database.owner.query<{ row: string }>(`SELECT to_jsonb(t)::text AS row FROM ${name} t`);
+    // the one column that is meant to hold what others must not see: it is sent to STS, and never shown
+    const row = name === 'public.aws_account' ? `to_jsonb(t) - 'external_id'` : 'to_jsonb(t)';
+    const table = await database.owner.query<{ row: string }>(`SELECT (${row})::text AS row FROM ${name} t`);
     texts.push(...table.rows.map(({ row }) => row));
   }
   return texts.join('\n');
@@ -268,10 +317,23 @@ describe('no secret is', () => {
     expect(service.log().length).toBeGreaterThan(1_000);
     expect(answers.join()).toContain('token_expired');
     expect(answers.join()).toContain('target_unreachable');
+    expect(answers.join()).toContain('usher_grants');
+    const { rows } = await database.owner.query(`SELECT FROM aws_account WHERE external_id = $1`, [THEIR_EXTERNAL_ID]);
+    expect(rows).toHaveLength(1);
   });
 
   test('in the log, at its most talkative', () => {
     expect(found(service.log())).toEqual([]);
+  });
+
+  test('able to begin a line of the log of its own, nor is anything else', () => {
+    const lines = service
+      .log()
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('Usher listens on '));
+    expect(lines.length).toBeGreaterThan(0);
+    for (const line of lines)
+      expect(JSON.parse(line)).toMatchObject({ level: expect.any(Number), pid: expect.any(Number) });
   });
 
   test('in any column of the state, the record, the jobs and the kept answers', async () => {

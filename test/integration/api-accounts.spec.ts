@@ -32,6 +32,13 @@ test.each([
   ['a broker role of another account', { brokerRoleArn: 'arn:aws:iam::123456789012:role/usher-broker' }],
   ['a broker role of another partition', { brokerRoleArn: `arn:aws-cn:iam::${OTHER}:role/usher-broker` }],
   ['an address without TLS', { endpoints: { sts: 'http://sts.example.com' } }],
+  ...[
+    'http://localhost:1',
+    'https://localhost',
+    'https://10.0.0.1',
+    'https://2130706433',
+    'https://[::ffff:169.254.169.254]',
+  ].map((sts): [string, Record<string, unknown>] => [`the address ${sts}`, { endpoints: { sts } }]),
   ['an address with a password', { endpoints: { rds: 'https://a:b@rds.example.com' } }],
   ['an external id that STS would not take', { externalId: 'a b' }],
   ['an account id that is short', { accountId: '123' }],

@@ -49,6 +49,18 @@ test('nobody makes the service read a document, and leaves one line however much
   expect(await lines()).toBe(before + 1);
 });
 
+test.each(['/%67raphql', '/graph%71l', '/graphql?x=1'])('%s is no way around that', async (path) => {
+  const answer = await fetch(`${usher.url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query: '{ __schema { queryType { name } } }' }),
+  });
+  expect([answer.status, await answer.json()]).toMatchObject([
+    401,
+    { data: null, errors: [{ extensions: { code: 'token_missing' } }] },
+  ]);
+});
+
 test.each([
   [
     'root fields',

@@ -16,6 +16,9 @@ export const OTHER = '210987654321';
 export const keys = { accessKeyId: 'AKIAFAULTSFAULTSFAUL', secretAccessKey: 'faults-secret-0123456789-0123456789' };
 export const externalId = 'ext-of-theirs';
 
+/** Where the stand-ins are. */
+const onThisMachine = { outboundNetworks: ['127.0.0.0/8', '::1/128'] };
+
 interface WorldOf {
   region?: string;
   /** Milliseconds by which the time of AWS is ahead of this host's. */
@@ -43,7 +46,13 @@ export async function world({ region = 'eu-west-1', skew = 0, config: more, endp
     ...{ id: 'other', accountId: OTHER, name: 'other', partition, connectRole: null, enabled: true, endpoints },
     ...{ brokerRoleArn: broker.arn, externalId, regions: [region] },
   };
-  const config: AwsConfig = { endpointUrl: aws.url, connectRoleName: 'usher-connect', maxAttempts: 2, ...more };
+  const config: AwsConfig = {
+    endpointUrl: aws.url,
+    connectRoleName: 'usher-connect',
+    maxAttempts: 2,
+    ...onThisMachine,
+    ...more,
+  };
   const register = { all: () => Promise.resolve([registered]) };
   const accounts = new AwsAccounts(config, register, new SystemClock());
   const [sts, iam, rds] = [new StsService(config, accounts), new IamService(accounts), new RdsService(accounts)];

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { spawnKept } from '../../src/platform/embedded-postgres.js';
 import { standIn } from './stand-in.ts';
 import type { StandIn } from '../../local/stand-in.ts';
+import { UNLIMITED } from './usher.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
@@ -48,6 +49,7 @@ export async function startService({ databaseUrl, env = {} }: ServiceOptions): P
         USHER_HOST: '127.0.0.1',
         USHER_PORT: '0',
         USHER_SAMPLE_SECONDS: '0',
+        ...UNLIMITED,
         USHER_DRIFT_MINUTES: '0', // files share targets: one file's look would end what another's Usher gave
         USHER_LOG_LEVEL: 'warn',
         ...env,

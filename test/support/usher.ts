@@ -47,6 +47,9 @@ export interface Usher {
   close(): Promise<void>;
 }
 
+/** One address and a handful of people make all calls of a file, and many tests look for the line of each refusal. */
+export const UNLIMITED = { USHER_CALLS_PER_MINUTE: '0', USHER_ANONYMOUS_CALLS_PER_MINUTE: '0' } as const;
+
 export interface UsherOptions {
   /** Jobs and sampling run by themselves; false when a test calls them. */
   work?: boolean;
@@ -65,6 +68,7 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
     ...outside.env,
     USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'silent',
     USHER_SAMPLE_SECONDS: '0',
+    ...UNLIMITED,
     USHER_DRIFT_MINUTES: '0', // files share targets: one file's look would end what another's Usher gave
     ...options.env,
   };

@@ -3,6 +3,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { DomainError, type FieldProblem } from '../errors.js';
 import { IdempotencyJobs } from './idempotency.job.js';
 import { ProblemFilter } from './problem.filter.js';
+import { RateLimits } from './rate-limits.js';
 
 /** What is wrong with an input, each field by its path. Values are not repeated: they may be secret or hostile. */
 function fieldsOf(errors: readonly ValidationError[], path = ''): FieldProblem[] {
@@ -54,7 +55,8 @@ const validation = new InputPipe({
     { provide: APP_PIPE, useValue: validation },
     { provide: APP_FILTER, useClass: ProblemFilter },
     IdempotencyJobs,
+    RateLimits,
   ],
-  exports: [IdempotencyJobs],
+  exports: [IdempotencyJobs, RateLimits],
 })
 export class HttpModule {}

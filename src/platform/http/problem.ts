@@ -62,6 +62,7 @@ export function toDomainError(error: unknown): DomainError {
   const status =
     error instanceof HttpException ? error.getStatus() : (error as { statusCode?: unknown } | null)?.statusCode;
   switch (status) {
+    case 403: // a path that leads out of the documentation's files
     case 404:
       return new DomainError(
         'not_found',

@@ -3,13 +3,21 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { currentCall, runCall, type Call } from '../call.js';
+import type { Settings } from '../config.js';
 import { DomainError } from '../errors.js';
+import { allowOrigins } from './cors.js';
 import { serveGraphiql } from './graphiql.js';
+import { refuseCrowded } from './graphql-scan.js';
 import { challenge, toDomainError, toProblem } from './problem.js';
+import { isHealth, rateLimitHeaders } from './rate-limits.js';
+import { answerUnread, refuseExpectations } from './unread.js';
 
 const BODY_LIMIT = 64 * 1024;
 /** Above the longest access token that is looked at, so that a longer one is refused by us, with advice and on record. */
 const HEADER_LIMIT = 32 * 1024;
+
+/** Between two looks at which calls are late. Node's own 30 s would give the slow more than the limit itself. */
+const CHECK_MS = 1_000;
 
 /** Nest sets its handler of errors when the routes are there, and Fastify then no longer looks: ours is set before. */
 class Adapter extends FastifyAdapter {
@@ -19,10 +27,14 @@ class Adapter extends FastifyAdapter {
 }
 
 /** Fastify, with limits on everything that a caller can make large or slow. */
-export const fastifyAdapter = (settings: { trustedProxies: readonly string[] }): FastifyAdapter =>
+export const fastifyAdapter = (settings: Pick<Settings, 'trustedProxies' | 'requestTimeoutSeconds'>): FastifyAdapter =>
   new Adapter({
     bodyLimit: BODY_LIMIT,
-    http: { maxHeaderSize: HEADER_LIMIT },
+    http: {
+      maxHeaderSize: HEADER_LIMIT,
+      headersTimeout: settings.requestTimeoutSeconds * 1_000,
+      connectionsCheckingInterval: CHECK_MS,
+    },
     // an address that cannot be read, or is too long, leads nowhere
     frameworkErrors: (_error: unknown, request: FastifyRequest, reply: FastifyReply) => {
       const unread = new DomainError(
@@ -33,15 +45,24 @@ export const fastifyAdapter = (settings: { trustedProxies: readonly string[] }):
       );
       runCall({ correlationId: randomUUID(), address: request.ip, subject: {} }, () => answer(unread, reply));
     },
-    requestTimeout: 20_000,
+    clientErrorHandler: answerUnread,
+    requestTimeout: settings.requestTimeoutSeconds * 1_000,
     keepAliveTimeout: 65_000,
     routerOptions: { maxParamLength: 200 },
     trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
     logger: false,
   });
 
-function answer(error: unknown, reply: FastifyReply): void {
-  const problem = toProblem(toDomainError(error));
+/** @param form that its caller reads */
+function answer(thrown: unknown, reply: FastifyReply, form: 'problem' | 'graphql' = 'problem'): void {
+  const error = toDomainError(thrown);
+  const problem = toProblem(error);
+  if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', challenge(error));
+  if (error.retryAfterSeconds !== undefined) void reply.header('Retry-After', String(error.retryAfterSeconds));
+  if (form === 'graphql') {
+    const { detail: message, ...extensions } = problem;
+    return void reply.status(problem.status).send({ data: null, errors: [{ message, extensions }] });
+  }
   void reply
     .status(problem.status)
     .type('application/problem+json')
@@ -65,27 +86,57 @@ const tooDeep = (): DomainError =>
     `Nothing here takes more than ${DEPTH_LIMIT} levels.`,
   );
 
+const noDocument = (): DomainError =>
+  new DomainError(
+    'invalid',
+    'invalid_input',
+    'There is no document in the call.',
+    'Send one JSON object with "query", and "variables" where it has some.',
+  );
+
+function refusalOf(request: FastifyRequest): DomainError | undefined {
+  if (isTooDeep(request.body)) return tooDeep();
+  if (!isGraphql(request)) return undefined;
+  const asked = request.method === 'GET' ? request.query : request.body;
+  if (typeof asked !== 'object' || asked === null || Array.isArray(asked)) return noDocument();
+  const { query } = asked as { query?: unknown };
+  if (typeof query !== 'string') return noDocument();
+  try {
+    refuseCrowded(query);
+    return undefined;
+  } catch (error) {
+    return toDomainError(error);
+  }
+}
+
 /** Who may use GraphQL at all, asked before a document is even parsed: reading one costs more than refusing it. */
 export interface Gate {
   /** @throws DomainError for a caller who cannot be named */
   admit(call: Call, headers: IncomingHttpHeaders): Promise<void>;
+  /** @throws DomainError `too_many_requests` */
+  countAddress(call: Call, bad: boolean): Promise<void>;
   /** Puts the refusal on record. */
   refused(error: DomainError): Promise<void>;
 }
 
-async function admitToGraphql(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+async function letIn(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const call = currentCall();
-  if (!call || request.url.split('?')[0] !== '/graphql') return;
+  const { authorization } = request.headers;
+  if (!call || (authorization !== undefined && !isGraphql(request))) return; // the guard of the route looks at the token
   try {
-    await gate.admit(call, request.headers);
+    if (authorization === undefined && !isHealth(request.url)) await gate.countAddress(call, false);
+    if (isGraphql(request)) await gate.admit(call, request.headers);
   } catch (thrown) {
     const error = toDomainError(thrown);
     await gate.refused(error);
-    const { detail: message, ...extensions } = toProblem(error);
-    if (error.kind === 'unauthenticated') void reply.header('WWW-Authenticate', challenge(error));
-    await reply.status(extensions.status).send({ data: null, errors: [{ message, extensions }] });
+    answer(error, reply, formOf(request));
+    await reply; // until it is sent: nothing else answers this call
   }
 }
+
+/** By the route that was found, and not by the address, which has other spellings: `/%67raphql` leads there as well. */
+const isGraphql = (request: FastifyRequest): boolean => request.routeOptions.url === '/graphql';
+const formOf = (request: FastifyRequest): 'problem' | 'graphql' => (isGraphql(request) ? 'graphql' : 'problem');
 
 /** Those that helmet sets. By hand, because helmet puts them together anew for each answer, at a tenth of the cost of a token. */
 const HEADERS = {
@@ -112,21 +163,28 @@ const HEADERS = {
 /** Every call has a name and a context from its first byte; every answer says that it is not to be kept. */
 export async function prepareServer(
   app: NestFastifyApplication,
-  pages: { graphiql: boolean },
+  settings: Pick<Settings, 'graphiql' | 'corsOrigins'>,
   gate: Gate,
 ): Promise<void> {
   const server = app.getHttpAdapter().getInstance();
+  refuseExpectations(server.server);
   server.addHook('onRequest', (request, reply, done) => {
     const correlationId = randomUUID(); // never the caller's: he could write himself into the story of another call
     void reply.headers(HEADERS).header('X-Correlation-Id', correlationId);
     if (!isDocumentation(request.url)) void reply.header('Cache-Control', 'no-store');
     runCall({ correlationId, address: request.ip, subject: {} }, done);
   });
-  server.addHook('onRequest', (request, reply) => admitToGraphql(gate, request, reply));
-  server.addHook('preValidation', (request, _reply, done) => done(isTooDeep(request.body) ? tooDeep() : undefined));
+  allowOrigins(server, settings.corsOrigins);
+  server.addHook('onRequest', (request, reply) => letIn(gate, request, reply));
+  server.addHook('onSend', (_request, reply, _payload, done) => {
+    const { allowance } = currentCall() ?? {};
+    if (allowance) void reply.headers(rateLimitHeaders(allowance));
+    done();
+  });
+  server.addHook('preValidation', (request, _reply, done) => done(refusalOf(request)));
   // what goes wrong before a route is reached: a body that is too large, broken, or of another type
-  server.setErrorHandler((error, _request, reply) => answer(error, reply));
-  if (pages.graphiql) serveGraphiql(server);
+  server.setErrorHandler((error, request, reply) => answer(error, reply, formOf(request)));
+  if (settings.graphiql) serveGraphiql(server);
 }
 
 const isDocumentation = (url: string): boolean => /^\/(docs|graphiql|openapi\.json)/.test(url);

@@ -21,7 +21,9 @@ export const migrationsDirectory = join(import.meta.dirname, '../../../prisma/mi
 /** Opens Usher's state: the PostgreSQL that DATABASE_URL names, else an embedded one; then brings its schema up to date. */
 export async function openState(settings: Pick<Settings, 'databaseUrl' | 'stateDirectory'>): Promise<State> {
   const state =
-    settings.databaseUrl === undefined ? await embedded(settings.stateDirectory) : external(settings.databaseUrl);
+    settings.databaseUrl === undefined
+      ? await embedded(settings.stateDirectory)
+      : external(settings.databaseUrl.reveal());
   try {
     await migrate(state.url, migrationsDirectory, () => installJobs(state.url));
     return state;
