@@ -20,7 +20,7 @@ export class SigningKeys {
   #keys: KeySet | undefined;
   #fetchedAt = 0;
   #triedAt = 0;
-  #failure: unknown;
+  #failure: Error | undefined;
   #fetching: Promise<KeySet> | undefined;
 
   constructor(
@@ -67,7 +67,7 @@ export class SigningKeys {
       this.#failure = undefined;
       return keys;
     } catch (error) {
-      this.#failure = error;
+      this.#failure = error instanceof Error ? error : new Error('The keys could not be fetched.', { cause: error });
       throw error;
     }
   }
