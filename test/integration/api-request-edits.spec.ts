@@ -10,8 +10,7 @@ let dave: Client;
 beforeAll(async () => {
   usher = await startUsher({ settings: { jobs: false } });
   orders = await register(usher, 'orders');
-  const other = { name: 'orders-prod', resourceId: 'cluster-ORDERSPROD', environment: 'prod' };
-  production = await register(usher, 'orders', other);
+  production = await register(usher, 'billing', { environment: 'prod' }, { approvalsNeeded: 1 });
   dave = await known(usher, 'dave');
 });
 afterAll(() => usher?.close());
