@@ -15,6 +15,29 @@ import {
 } from 'class-validator';
 import { AccessRequest, READABLE, Verdict } from './requests.contract.js';
 
+/** A yes. */
+@InputType()
+export class Approval {
+  @IsOptional()
+  @Matches(READABLE)
+  @MaxLength(1000)
+  comment?: string;
+  /** planRevision of what you looked at: a yes to an older plan is refused */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Field(() => Int, { nullable: true })
+  revision?: number;
+}
+
+@InputType()
+export class Comment {
+  @IsOptional()
+  @Matches(READABLE)
+  @MaxLength(1000)
+  comment?: string;
+}
+
 /** A yes or a no to one request. */
 @InputType()
 export class RequestDecision {

@@ -11,6 +11,7 @@ import { asId } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { TargetsService } from '../targets/targets.service.js';
+import type { Approval } from './decisions.contract.js';
 import { Lapses } from './lapses.js';
 import { isAsShown, planChanged, refuseOutgrown, refuseRevision } from './promise.js';
 import { openStage, refuseOtherStage } from './quorum.js';
@@ -27,7 +28,7 @@ import {
   type RequestRow,
 } from './request.js';
 import { RequestLedger } from './request-ledger.js';
-import type { AccessRequest, Approval } from './requests.contract.js';
+import type { AccessRequest } from './requests.contract.js';
 
 /** Who agrees, refuses, or takes it back. Nine collaborators: what is agreed to must still be true of all that it is about. */
 @Injectable()

@@ -13,6 +13,7 @@ import type { LoginMethod } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { policiesOf, type Draft } from './draft.js';
 import { Drafts } from './drafts.service.js';
+import type { EditRequest } from './edits.contract.js';
 import {
   approvals,
   keptPlan,
@@ -23,7 +24,7 @@ import {
   type RequestRow,
 } from './request.js';
 import { RequestLedger } from './request-ledger.js';
-import type { AccessRequest, CreateRequest, EditRequest, Plan } from './requests.contract.js';
+import type { AccessRequest, CreateRequest, Plan } from './requests.contract.js';
 
 /** A requester's change of mind. It is asked of policy like a new request, and whoever agreed must look again. Seven collaborators for that reason. */
 @Injectable()

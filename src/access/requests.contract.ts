@@ -231,53 +231,6 @@ export class CreateRequest {
   mode?: IamMode;
 }
 
-/** A yes. */
-@InputType()
-export class Approval {
-  @IsOptional()
-  @Matches(READABLE)
-  @MaxLength(1000)
-  comment?: string;
-  /** planRevision of what you looked at: a yes to an older plan is refused */
-  @IsOptional()
-  @IsInt()
-  @Min(1)
-  @Field(() => Int, { nullable: true })
-  revision?: number;
-}
-
-/** What a requester may change while it waits. What is left out stays. */
-@InputType()
-export class EditRequest {
-  @IsOptional()
-  @Matches(READABLE, { message: 'reason must say something, in printable characters' })
-  @MaxLength(2000)
-  reason?: string;
-  @IsOptional()
-  @Matches(LINE)
-  @MaxLength(100)
-  ticket?: string;
-  @IsOptional()
-  @IsInt()
-  @Min(1, { message: 'durationMinutes must be at least 1' })
-  @Max(44640)
-  @Field(() => Int, { nullable: true })
-  durationMinutes?: number;
-  /** The present moment for at once; at most 30 days ahead */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  startsAt?: Date;
-}
-
-@InputType()
-export class Comment {
-  @IsOptional()
-  @Matches(READABLE)
-  @MaxLength(1000)
-  comment?: string;
-}
-
 @ArgsType()
 export class RequestQuery {
   @IsOptional()

@@ -4,19 +4,11 @@ import { Caller } from '../identity/actor.decorator.js';
 import type { PersonActor, Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { DecisionBatch } from './decision-batch.service.js';
-import { DecideRequests, DecisionResults } from './decisions.contract.js';
+import { Approval, Comment, DecideRequests, DecisionResults } from './decisions.contract.js';
 import { DecisionsService } from './decisions.service.js';
+import { EditRequest } from './edits.contract.js';
 import { EditsService } from './edits.service.js';
-import {
-  AccessRequest,
-  AccessRequestPage,
-  Approval,
-  Comment,
-  CreateRequest,
-  EditRequest,
-  RequestPreview,
-  RequestQuery,
-} from './requests.contract.js';
+import { AccessRequest, AccessRequestPage, CreateRequest, RequestPreview, RequestQuery } from './requests.contract.js';
 import { RequestsService } from './requests.service.js';
 import { RequestReview } from './request-reviews.contract.js';
 import { RequestReviews } from './request-reviews.service.js';
