@@ -39,6 +39,11 @@ export class HealthService {
     help: 'Seconds since the target that was compared longest ago was compared',
     registers: [this.registry],
   });
+  private readonly unrecorded = new Gauge({
+    name: 'usher_policy_decisions_dropped',
+    help: 'Decisions of policy in this process that dry runs will not know of',
+    registers: [this.registry],
+  });
 
   constructor(
     private readonly db: Database,
@@ -49,11 +54,10 @@ export class HealthService {
     collectDefaultMetrics({ register: this.registry });
   }
 
-  /** @throws DomainError `state_unavailable` */
+  /** @throws DomainError `state_unavailable`, `policy_not_loaded` */
   async ready(): Promise<Health> {
     try {
       await this.db.pool.query('SELECT 1');
-      return { status: 'ok' };
     } catch (error) {
       throw new DomainError(
         'unavailable',
@@ -63,6 +67,8 @@ export class HealthService {
         { cause: error },
       );
     }
+    this.policy.refuseFault();
+    return { status: 'ok' };
   }
 
   async metrics(actor: Actor): Promise<string> {
@@ -76,6 +82,7 @@ export class HealthService {
     this.unseen.set(drift.oldest);
     this.grants.reset();
     for (const [state, grants] of states) this.grants.set({ state }, grants);
+    this.unrecorded.set(this.policy.dropped);
     this.overdue.set(late.grants);
     this.longest.set(late.longest);
     return this.registry.metrics();

@@ -20,6 +20,7 @@ export const errorCodes = [
   'mode_not_supported',
   'profile_not_allowed',
   'policy_too_large',
+  'policy_invalid',
   'quota',
   'account_not_registered',
   // unauthenticated
@@ -38,6 +39,7 @@ export const errorCodes = [
   'grant_not_found',
   'person_not_found',
   'account_not_found',
+  'policy_version_not_found',
   'discovery_not_found',
   'discovered_database_not_found',
   'bundle_not_mirrored',
@@ -46,6 +48,8 @@ export const errorCodes = [
   'target_in_use',
   'target_removing',
   'account_in_use',
+  'policy_from_file',
+  'policy_locks_out',
   'database_missing',
   'person_removed',
   'person_locked',
@@ -72,6 +76,7 @@ export const errorCodes = [
   'aws_unavailable',
   'aws_denied',
   'identity_provider_unavailable',
+  'policy_not_loaded',
   'state_unavailable',
   'internal',
 ] as const;

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { DATABASE_URL, SESSION } from './database.js';
 
 /** Sent by triggers of the migrations; the payload is the id of what changed. */
-const channels = ['usher_grant'] as const;
+const channels = ['usher_grant', 'usher_policy'] as const;
 export type Channel = (typeof channels)[number];
 
 /** Tells, in whichever process it happened, that something changed: a notification of the database itself. */
