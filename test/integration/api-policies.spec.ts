@@ -4,8 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { PersonActor } from '../../src/platform/actor.js';
+import { DecisionRecord } from '../../src/policy/decision-record.js';
+import { DecisionJobs } from '../../src/policy/decisions.job.js';
 import { defaultPolicyFile } from '../../src/policy/engine.js';
 import type { PolicyCheck, PolicySet, PolicyVersion, PolicyVersionText } from '../../src/policy/policies.contract.js';
+import { PolicyService } from '../../src/policy/policy.service.js';
 import { askFor, known, newName, register, someone, type Registered } from '../support/people.ts';
 import { refuses } from '../support/refusal.ts';
 import { until } from '../support/until.ts';
@@ -305,6 +309,38 @@ describe('a dry run', () => {
 
   test('of a text that is not valid says so', async () => {
     await refuses(usher, () => dave.post('/v1/policies/simulate', { text: 'permit' }), 422, 'policy_invalid');
+  });
+});
+
+describe('decisions that are kept for dry runs', () => {
+  test('hold up no call, and are dropped and counted where they cannot be written', async () => {
+    const record = usher.app.get(DecisionRecord, { strict: false });
+    const policy = usher.app.get(PolicyService, { strict: false });
+    const before = policy.dropped;
+    const client = await usher.database.owner.connect();
+    try {
+      await client.query('BEGIN; LOCK TABLE policy_decision IN ACCESS EXCLUSIVE MODE');
+      expect((await dave.get('/v1/targets')).status).toBe(200);
+      const actor = { id: randomUUID(), name: 'somebody', groups: [], locked: false } as unknown as PersonActor;
+      const question = { actor, action: 'viewTargets', context: { now: usher.clock.now() } } as const;
+      const decision = { allowed: true, policies: [], advice: [], approvals: 0, errors: [] };
+      for (let n = 0; n < 6_000; n += 1) record.add(actor, question, decision, 'x');
+      expect(policy.dropped - before).toBeGreaterThanOrEqual(500);
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+    await record.flush();
+    expect(policy.dropped - before).toBeLessThan(1_100);
+  });
+
+  test('are the newest of them, and no more', async () => {
+    await usher.app.get(DecisionRecord, { strict: false }).flush();
+    const ids = async () =>
+      (await usher.database.owner.query<{ id: string }>('SELECT id FROM policy_decision ORDER BY id DESC')).rows;
+    const kept = (await ids()).slice(0, 7);
+    await usher.app.get(DecisionJobs, { strict: false }).forget(7);
+    expect((await ids()).filter(({ id }) => BigInt(id) <= BigInt(kept[0]?.id ?? 0))).toEqual(kept);
   });
 });
 
