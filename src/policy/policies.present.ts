@@ -10,6 +10,7 @@ import {
   type PolicyVersion,
 } from './policies.contract.js';
 import type { PolicyProblem } from './policy-problem.js';
+import { TrialEnded } from './trial.js';
 
 export const presentRule = ({ id, effect, advice, approvals, group, actions }: PolicyAbout): PolicyRule => ({
   id,
@@ -83,5 +84,17 @@ export function refuseProblems(problems: readonly PolicyProblem[]): void {
     `The policy cannot be used: ${placed(first)}`,
     'Mend it and try it with POST /v1/policies/validate, which changes nothing.',
     { fields: problems.map((problem) => ({ field: 'text', message: placed(problem) })) },
+  );
+}
+
+/** @throws DomainError `policy_invalid` where a trial ran out of time or memory, and whatever else it was */
+export function refuseEnded(error: unknown): never {
+  if (!(error instanceof TrialEnded)) throw error;
+  throw new DomainError(
+    'invalid',
+    'policy_invalid',
+    `The policy could not be tried: ${error.message}.`,
+    'Make the policies simpler, or the dry run over fewer decisions.',
+    { cause: error },
   );
 }

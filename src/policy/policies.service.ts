@@ -20,7 +20,7 @@ import {
   type PolicyVersionText,
   type RollBackPolicies,
 } from './policies.contract.js';
-import { presentSet, presentVersion, refuseProblems, withHistory } from './policies.present.js';
+import { presentSet, presentVersion, refuseEnded, refuseProblems, withHistory } from './policies.present.js';
 import { lockActivation } from './policies.queries.js';
 import { newestActivation, PolicyInForce } from './policy-in-force.js';
 import { refuseLockout } from './policy-lockout.js';
@@ -111,7 +111,7 @@ export class PoliciesService {
     const question = this.policy.question(actor, 'administerPolicies');
     const set = await tryOut(wanted.text, async (trial) => {
       refuseProblems(trial.problems);
-      await refuseLockout(trial, question);
+      await refuseLockout(trial, question).catch(refuseEnded);
       return this.db.tx((tx) => this.record(tx, actor, wanted, trial.policies));
     });
     await this.inForce.refresh(); // the others hear of it; whoever changed it meets it with the next call

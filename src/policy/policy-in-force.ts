@@ -10,7 +10,7 @@ import { Trial } from './trial.js';
 
 /** At the latest so long after a change a process knows of it, even where no notification reaches it. */
 const LOOK_AGAIN_MS = 5_000;
-let processes = 0;
+let instances = 0;
 
 /** Which policy rules, as the newest row of `policy_activation` says. */
 export interface Activation {
@@ -54,7 +54,7 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
     @InjectPinoLogger(PolicyInForce.name) private readonly log: PinoLogger,
   ) {
     this.#own = PolicyEngine.load(settings.policyFile ?? defaultPolicyFile);
-    const name = `in force ${(processes += 1)}`; // several may live in one process, as in tests
+    const name = `in force ${(instances += 1)}`; // several may live in one process, as in tests
     this.#places = [`${name}, a`, `${name}, b`];
     if (this.fromFile) this.#rule(this.#own, undefined);
   }

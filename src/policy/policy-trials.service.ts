@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor } from '../platform/actor.js';
-import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
-import { presentFlaw, presentRule, refuseProblems } from './policies.present.js';
+import { presentFlaw, presentRule, refuseEnded, refuseProblems } from './policies.present.js';
 import type {
   CheckPolicies,
   PolicyChange,
@@ -13,7 +12,7 @@ import type {
 import { readDecisions, type KeptDecision } from './policies.queries.js';
 import type { Decision } from './policy.contract.js';
 import { PolicyService } from './policy.service.js';
-import { TrialEnded, tryOut, type Trial } from './trial.js';
+import { tryOut, type Trial } from './trial.js';
 
 const LAST = 1_000;
 /** Decisions handed to the thread at once. */
@@ -86,14 +85,3 @@ const presentChange = (before: KeptDecision, after: Decision): PolicyChange => (
   after: { allowed: after.allowed, approvals: after.approvals, policies: [...after.policies] },
   faults: [...after.errors],
 });
-
-const refuseEnded = (error: unknown): never => {
-  if (!(error instanceof TrialEnded)) throw error;
-  throw new DomainError(
-    'invalid',
-    'policy_invalid',
-    `The dry run came to no end: ${error.message}.`,
-    'Make it over fewer decisions, or make the policies simpler.',
-    { cause: error },
-  );
-};

@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import pg from 'pg';
 import { DATABASE_URL, SESSION } from './database.js';
 
-/** Sent by triggers of the migrations; the payload is the id of what changed. */
+/** Sent by triggers of the migrations; the payload is the id of what changed, or `active` for the policy that rules. */
 const channels = ['usher_grant', 'usher_policy'] as const;
 export type Channel = (typeof channels)[number];
 
