@@ -12,6 +12,7 @@ import { graphql } from './platform/http/graphql.js';
 import { HttpModule } from './platform/http/http.module.js';
 import { PlatformModule, type PlatformOptions } from './platform/platform.module.js';
 import { PermissionModule } from './policy/permission.module.js';
+import { PoliciesModule } from './policy/policies.module.js';
 import { TargetsModule } from './targets/targets.module.js';
 
 /** The one place that wires. */
@@ -26,6 +27,7 @@ export class AppModule {
         PermissionModule,
         AwsModule.configure({ inject: [SETTINGS], useFactory: (settings: Settings) => settings.aws }),
         AuditModule,
+        PoliciesModule,
         TargetsModule,
         GrantsModule,
         AccessModule,

@@ -16,6 +16,7 @@ import { fastifyAdapter, prepareServer } from './platform/http/server.js';
 import { Jobs } from './platform/jobs/jobs.js';
 import type { PlatformOptions } from './platform/platform.module.js';
 import { PermissionGuard } from './policy/permission.guard.js';
+import { DecisionJobs } from './policy/decisions.job.js';
 import { RefusalRecord } from './platform/http/problem.filter.js';
 import { assertEveryRouteNamesItsAction } from './policy/coverage.js';
 
@@ -58,5 +59,6 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(TrustMirrorService).startJobs();
   await app.get(RequestJobs).start();
   await app.get(IdempotencyJobs).start();
+  await app.get(DecisionJobs).start();
   app.get(Sampler).start();
 }

@@ -4,7 +4,7 @@ import { v7 } from 'uuid';
 import type { Prisma } from '../generated/prisma/client.js';
 import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Actor } from '../platform/actor.js';
-import { currentCall, raisedIn, type Call } from '../platform/call.js';
+import { currentCall, raisedIn, type Call, type DecidedBy } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import type { DomainError } from '../platform/errors.js';
@@ -65,7 +65,10 @@ export class AuditService extends RefusalRecord implements OnModuleInit, OnAppli
     await tx.$executeRaw`INSERT INTO audit_event SELECT * FROM jsonb_populate_recordset(NULL::audit_event, ${lines}::jsonb)`;
   }
 
-  /** A line with the columns of `audit_event`, for hand-written SQL that writes it together with something else. */
+  /**
+   * A line with the columns of `audit_event`, for hand-written SQL that writes it together with something else. What a person does
+   * in a call of their own names the policies that let them.
+   */
   row(actor: Actor, entry: AuditEntry): Line {
     return {
       id: v7(),
@@ -81,7 +84,7 @@ export class AuditService extends RefusalRecord implements OnModuleInit, OnAppli
       requestId: entry.requestId ?? null,
       grantId: entry.grantId ?? null,
       code: entry.code ?? null,
-      details: (entry.details ?? {}) as Prisma.InputJsonObject,
+      details: { ...entry.details, ...decidedBy(actor) } as Prisma.InputJsonObject,
       address: actor.kind === 'system' ? null : (actor.address ?? null),
       correlationId: actor.correlationId,
     };
@@ -96,7 +99,11 @@ export class AuditService extends RefusalRecord implements OnModuleInit, OnAppli
       outcome: error.kind === 'unavailable' ? 'failed' : 'refused',
       code: error.code,
       ...call?.subject,
-      details: { asked: call?.action ?? 'to be known', message: error.message },
+      details: {
+        asked: call?.action ?? 'to be known',
+        message: error.message,
+        ...(call?.decided && { decidedBy: call.decided }),
+      },
     };
     const nobody = { actorKind: 'nobody', actorId: null, actorName: 'nobody', address: call?.address ?? null };
     const named: Actor = actor ?? { kind: 'system', name: 'nobody', correlationId: call?.correlationId ?? 'none' };
@@ -144,6 +151,12 @@ export class AuditService extends RefusalRecord implements OnModuleInit, OnAppli
 function viaOf(actor: Actor): { viaServiceId: string | null; viaName: string | null } {
   const service = actor.kind === 'person' ? actor.via?.service : undefined;
   return { viaServiceId: service?.id ?? null, viaName: service?.name ?? null };
+}
+
+/** Jobs ask nobody, and what they do is not decided by whichever call happens to be around. */
+function decidedBy(actor: Actor): { decidedBy?: DecidedBy } {
+  const call = currentCall();
+  return call?.actor === actor && call.decided ? { decidedBy: call.decided } : {};
 }
 
 const columnsOf = (row: ReturnType<AuditService['row']>) => ({

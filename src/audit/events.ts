@@ -3,6 +3,8 @@ export type AuditAction =
   | 'account.create'
   | 'account.update'
   | 'account.delete'
+  | 'policy.activate'
+  | 'policy.rollback'
   | 'target.create'
   | 'target.update'
   | 'target.removing'

@@ -18,7 +18,7 @@ export class HealthController {
     return { status: 'ok' };
   }
 
-  /** The process can work: its database answers */
+  /** The process can work: its database answers, and its policy is loaded */
   @Get('health/ready')
   @Public('tells only whether the process can work')
   ready(): Promise<Health> {

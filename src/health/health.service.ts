@@ -50,6 +50,11 @@ export class HealthService {
     help: 'Seconds since the target that was compared longest ago was compared',
     registers: [this.registry],
   });
+  private readonly unrecorded = new Gauge({
+    name: 'usher_policy_decisions_dropped',
+    help: 'Decisions of policy in this process that dry runs will not know of',
+    registers: [this.registry],
+  });
 
   private readonly endingKeys = new Gauge({
     name: 'usher_api_keys_expiring',
@@ -67,11 +72,10 @@ export class HealthService {
     collectDefaultMetrics({ register: this.registry });
   }
 
-  /** @throws DomainError `state_unavailable` */
+  /** @throws DomainError `state_unavailable`, `policy_not_loaded` */
   async ready(): Promise<Health> {
     try {
       await this.db.pool.query('SELECT 1');
-      return { status: 'ok' };
     } catch (error) {
       throw new DomainError(
         'unavailable',
@@ -81,6 +85,8 @@ export class HealthService {
         { cause: error },
       );
     }
+    this.policy.refuseFault();
+    return { status: 'ok' };
   }
 
   async metrics(actor: Actor): Promise<string> {
@@ -100,6 +106,7 @@ export class HealthService {
     this.reviews.set(emergencies.open);
     this.grants.reset();
     for (const [state, grants] of states) this.grants.set({ state }, grants);
+    this.unrecorded.set(this.policy.dropped);
     this.overdue.set(late.grants);
     this.longest.set(late.longest);
     return this.registry.metrics();

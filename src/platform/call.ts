@@ -27,6 +27,14 @@ export interface Allowance {
   readonly resetSeconds: number;
 }
 
+/** Who decided a call, for the record. */
+export interface DecidedBy {
+  /** Ids of the policies that allowed, or that refused. */
+  readonly policies: readonly string[];
+  /** The beginning of the SHA-256 of the text they stand in. */
+  readonly sha256: string;
+}
+
 /** One call of the API from its first byte to its answer. Carries names, never rights: those are passed. */
 export interface Call {
   readonly correlationId: string;
@@ -37,6 +45,8 @@ export interface Call {
   subject: CallSubject;
   /** Told with the answer, where calls are counted. */
   allowance?: Allowance;
+  /** What policy has said so far. */
+  decided?: DecidedBy | undefined;
   idempotent?: IdempotentCall | undefined;
 }
 

@@ -20,6 +20,7 @@ export const errorCodes = [
   'mode_not_supported',
   'profile_not_allowed',
   'policy_too_large',
+  'policy_invalid',
   'quota',
   'account_not_registered',
   // unauthenticated
@@ -52,6 +53,7 @@ export const errorCodes = [
   'account_not_found',
   'service_not_found',
   'key_not_found',
+  'policy_version_not_found',
   'discovery_not_found',
   'discovered_database_not_found',
   'bundle_not_mirrored',
@@ -64,6 +66,8 @@ export const errorCodes = [
   'account_in_use',
   'service_removed',
   'key_ended',
+  'policy_from_file',
+  'policy_locks_out',
   'database_missing',
   'person_removed',
   'person_locked',
@@ -90,6 +94,7 @@ export const errorCodes = [
   'aws_unavailable',
   'aws_denied',
   'identity_provider_unavailable',
+  'policy_not_loaded',
   'state_unavailable',
   'internal',
 ] as const;

@@ -89,6 +89,43 @@ describe('what Cedar leaves open is closed', () => {
     expect(decision.errors).not.toEqual([]);
   });
 
+  test('a forbid whose arithmetic overflows denies, though Cedar would skip it and allow', () => {
+    const strict = engineOf(
+      `${permitAll} @id("stop") @advice("Stop.") forbid (principal, action == Usher::Action::"request", resource) when { context.durationMinutes * 9223372036854775807 < 0 };`,
+    );
+    const decision = strict.decide(question);
+    expect(decision).toMatchObject({ allowed: false, policies: [] });
+    expect(decision.errors.join()).toMatch(/^stop: .*overflow/);
+  });
+
+  test('a parent that is missing says silently no in a scope, so a forbid reads the attribute', () => {
+    const forbid = (scope: string, when: string): string =>
+      `${permitAll} @id("stop") @advice("Stop.") forbid (principal, action == Usher::Action::"request", ${scope})${when};`;
+    const scoped = engineOf(forbid('resource in Usher::Target::"t"', ''));
+    const reading = engineOf(forbid('resource', ' when { resource.target == Usher::Target::"t" }'));
+    const asked = toCedar(question);
+    const orphan = asked.entities.map((entity) => ({ ...entity, parents: [] }));
+    expect([scoped, reading].map((each) => each.decideCedar(asked).allowed)).toEqual([false, false]);
+    expect([scoped, reading].map((each) => each.decideCedar({ ...asked, entities: orphan }).allowed)).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test('names of groups are exact', () => {
+    const cased = engineOf('@id("in") permit (principal in Usher::Group::"engineers", action, resource);');
+    const as = (group: string) => cased.decide({ ...question, actor: { ...question.actor, groups: [group] } }).allowed;
+    expect(['engineers', 'Engineers', 'engineers '].map(as)).toEqual([true, false, false]);
+  });
+
+  test('a place that is used again holds the newer text, and a text that is refused leaves it as it was', () => {
+    const shut = '@id("only-zoe") permit (principal == Usher::Person::"zoe", action, resource);';
+    expect(new PolicyEngine(permitAll, 'one', 'place').decide(question).allowed).toBe(true);
+    const second = new PolicyEngine(shut, 'two', 'place');
+    expect(() => new PolicyEngine('@id("x") permit (', 'three', 'place')).toThrow(/three/);
+    expect(second.decide(question)).toMatchObject({ allowed: false, errors: [] });
+  });
+
   test('tags reach policy', () => {
     const tagged = engineOf(
       '@id("team") permit (principal, action == Usher::Action::"request", resource) when { resource.target.hasTag("team") && resource.target.getTag("team") == "billing" };',
@@ -235,6 +272,12 @@ describe('a policy file is refused, by name and reason', () => {
       '@id("mixed") permit (principal == Usher::Group::"x", action, resource);',
       /policy "mixed"/,
     ],
+    [
+      'a tag that is read without a look whether it is there',
+      `@id("tag") permit ${scope} when { resource.target.getTag("team") == "billing" };`,
+      /policy "tag": .*tag/,
+    ],
+    ['a character that turns the direction of writing', `${permitAll} // \u202e`, /U\+202E/],
     ['a missing @id', `permit ${scope};`, /needs an @id/],
     ['an @id twice', `${permitAll} ${permitAll}`, /two policies have @id\("all"\)/],
     ['a forbid without advice', `@id("mute") forbid ${scope};`, /policy "mute": .*@advice/],

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
-import { actions, type Decision } from './policy.contract.js';
-import { checkPolicies, PolicyFileError, type CheckedPolicies } from './policy-text.js';
+import { actions, type Action, type Decision } from './policy.contract.js';
+import { PolicyFileError } from './policy-problem.js';
+import { checkPolicies, type CheckedPolicies, type PolicyNote } from './policy-text.js';
 import { toCedar, type CedarQuestion, type Question } from './question.js';
 import { joinStepUps } from './step-up.js';
 
@@ -11,37 +12,83 @@ import { joinStepUps } from './step-up.js';
 export const defaultPolicyFile = fileURLToPath(new URL('./default.cedar', import.meta.url));
 const schemaFile = fileURLToPath(new URL('./schema.cedarschema', import.meta.url));
 
-/**
- * Cedar, with what it does not do by itself (each of these fails open without it):
- * the schema goes with every question, or action groups silently match nothing;
- * an error in any policy denies, as Cedar skips a forbid that errs; so does anything thrown.
- */
-export class PolicyEngine {
-  /** Ids of the loaded policies, sorted. */
-  readonly policies: readonly string[];
-  /** SHA-256 of schema and policies, in hex: which rules decided, for the audit. */
+/** What is asked: a set of policies, or whatever stands in its place. */
+export interface Rules {
+  /** SHA-256 of schema and policies, in hex. */
   readonly version: string;
+  /** SHA-256 of the text of the policies, in hex; `sha256sum` of the file says the same. */
+  readonly sha256: string;
+  /** Why nothing can be decided, and so everything is denied. */
+  readonly fault?: string | undefined;
   /**
    * Whether two targets or profiles with the same attributes may be decided on differently: only a policy that says the name of
    * their type can mean one of them. Also true where the word merely stands in a remark.
    */
   readonly tellsAlikeApart: boolean;
+  /** Never throws: what cannot be decided is denied. */
+  decide(question: Question): Decision;
+}
+
+/** One policy of a set, as it says of itself. */
+export interface PolicyAbout extends PolicyNote {
+  readonly id: string;
+  readonly text: string;
+  /** Those that it can ever matter to. */
+  readonly actions: readonly Action[];
+}
+
+/** Of the policy that is shipped. */
+export const readDefaultPolicy = (): string => readPolicyFile(defaultPolicyFile);
+/** What every policy is checked against. */
+export const readPolicySchema = (): string => readPolicyFile(schemaFile);
+
+/**
+ * Cedar, with what it does not do by itself (each of these fails open without it):
+ * the schema goes with every question, or action groups silently match nothing;
+ * an error in any policy denies, as Cedar skips a forbid that errs; so does anything thrown.
+ */
+export class PolicyEngine implements Rules {
+  /** Ids of the loaded policies, sorted. */
+  readonly policies: readonly string[];
+  /** SHA-256 of schema and policies, in hex: which rules decided, for the audit. */
+  readonly version: string;
+  readonly tellsAlikeApart: boolean;
+  readonly sha256: string;
   readonly #checked: CheckedPolicies;
 
-  /** @throws PolicyFileError when the text cannot be used, naming `file` */
-  constructor(text: string, file: string) {
-    const schema = readPolicyFile(schemaFile);
+  /**
+   * @param place under which Cedar keeps what it parsed, for ever: whoever loads one text after another uses the same few again,
+   *   and then the engine that had the place before must not be asked any more. Without it the text has a place of its own.
+   * @throws PolicyFileError when the text cannot be used, naming `file`
+   */
+  constructor(
+    readonly text: string,
+    file: string,
+    readonly place: string = versionOf(text),
+  ) {
+    const schema = readPolicySchema();
     refuseFailure(schemaFile, cedar.checkParseSchema(schema));
     this.#checked = checkPolicies(file, text, schema);
     this.tellsAlikeApart = /\b(Target|Profile)\b/.test(text);
     this.policies = [...this.#checked.notes.keys()].sort();
-    this.version = createHash('sha256').update(schema).update('\0').update(text).digest('hex');
+    this.version = versionOf(text, schema);
+    this.sha256 = createHash('sha256').update(text).digest('hex');
     this.#prepare(file, schema);
   }
 
   /** @param file the company's own policy; without it the one that is shipped */
   static load(file: string = defaultPolicyFile): PolicyEngine {
     return new PolicyEngine(readPolicyFile(file), file);
+  }
+
+  /** Every policy of the set, by id. */
+  about(): PolicyAbout[] {
+    return [...this.#checked.notes]
+      .map(([id, note]) => {
+        const applies = actions.filter((action) => this.#of(action).includes(id));
+        return { id, ...note, text: this.#checked.texts[id] ?? '', actions: applies };
+      })
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   /** Never throws: what cannot be decided is denied. */
@@ -68,8 +115,8 @@ export class PolicyEngine {
     try {
       const answer = cedar.statefulIsAuthorized({
         ...question,
-        preparsedPolicySetId: `${this.version}:${policies}`,
-        preparsedSchemaName: this.version,
+        preparsedPolicySetId: `${this.place}:${policies}`,
+        preparsedSchemaName: this.place,
         validateRequest: true,
       });
       if (answer.type === 'failure') return denied(answer.errors.map((error) => error.message));
@@ -98,11 +145,15 @@ export class PolicyEngine {
     return policies.flatMap((id) => this.#checked.notes.get(id)?.advice ?? []);
   }
 
-  /** What was parsed stays for ever in the WebAssembly instance, so it is filed under its own hash: once a text, not once an engine. */
+  #of(action: Action): readonly string[] {
+    return this.#checked.byAction.get(action) ?? [];
+  }
+
+  /** What was parsed stays for ever in the WebAssembly instance; by default it is filed under its own hash, once a text. */
   #prepare(file: string, schema: string): void {
-    refuseFailure(schemaFile, cedar.preparseSchema(this.version, schema));
+    refuseFailure(schemaFile, cedar.preparseSchema(this.place, schema));
     for (const action of actions) {
-      const ids = this.#checked.byAction.get(action) ?? [];
+      const ids = this.#of(action);
       const others = ids.filter((id) => !this.#checked.notes.get(id)?.stepUp);
       this.#prepareSet(file, action, ids);
       if (others.length < ids.length) this.#prepareSet(file, signedIn(action), others);
@@ -111,14 +162,18 @@ export class PolicyEngine {
 
   #prepareSet(file: string, name: string, ids: readonly string[]): void {
     const staticPolicies = Object.fromEntries(ids.map((id) => [id, this.#checked.texts[id] ?? '']));
-    refuseFailure(file, cedar.preparsePolicySet(`${this.version}:${name}`, { staticPolicies }));
+    refuseFailure(file, cedar.preparsePolicySet(`${this.place}:${name}`, { staticPolicies }));
   }
 }
 
 /** The policies of an action without those that ask for another sign-in: as they would decide after it. */
 const signedIn = (action: string): string => `${action}:signed-in`;
 
-const denied = (errors: readonly string[]): Decision => ({
+const versionOf = (text: string, schema = readPolicySchema()): string =>
+  createHash('sha256').update(schema).update('\0').update(text).digest('hex');
+
+/** The answer where nothing can be decided. */
+export const denied = (errors: readonly string[]): Decision => ({
   allowed: false,
   policies: [],
   advice: [],
@@ -133,11 +188,12 @@ function readPolicyFile(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new PolicyFileError(`${file}: cannot be read. ${cause instanceof Error ? cause.message : ''}`, { cause });
+    const message = `cannot be read. ${cause instanceof Error ? cause.message : ''}`;
+    throw new PolicyFileError(file, [{ message }], { cause });
   }
 }
 
 function refuseFailure(file: string, answer: cedar.CheckParseAnswer): void {
   if (answer.type === 'success') return;
-  throw new PolicyFileError(`${file}: ${answer.errors.map((error) => error.message).join(' ')}`);
+  throw new PolicyFileError(file, [{ message: answer.errors.map((error) => error.message).join(' ') }]);
 }

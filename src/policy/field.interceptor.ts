@@ -17,7 +17,7 @@ export class FieldInterceptor implements NestInterceptor {
     const whole = currentCall();
     if (!whole || context.getType<string>() !== 'graphql') return next.handle();
     const action = this.reflector.get<Action | undefined>(REQUIRES, context.getHandler());
-    const call = { ...whole, subject: {}, ...(action !== undefined && { action }) };
+    const call = { ...whole, subject: {}, decided: undefined, ...(action !== undefined && { action }) };
     return new Observable((subscriber) =>
       runCall(call, () =>
         next.handle().subscribe({

@@ -1,6 +1,7 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { StepUp } from '../platform/errors.js';
 import { actions, type Action } from './policy.contract.js';
+import { placeIn, PolicyFileError, Unusable, type PolicyProblem } from './policy-problem.js';
 import { readStepUp } from './step-up.js';
 
 /** What a policy says of itself, beside its rule. */
@@ -10,6 +11,8 @@ export interface PolicyNote {
   readonly approvals: number;
   /** Of a forbid that another sign-in would lift. */
   readonly stepUp: StepUp | undefined;
+  /** The group of which the scope wants the principal to be, `principal in Usher::Group::"…"`. */
+  readonly group: string | undefined;
 }
 
 /** A policy file that passed every check: texts by `@id`, their notes, and which of them can matter to each action. */
@@ -19,16 +22,13 @@ export interface CheckedPolicies {
   readonly byAction: ReadonlyMap<Action, readonly string[]>;
 }
 
-/** The policy or its schema cannot be used. The message names the file, the policy and what is wrong with it. */
-export class PolicyFileError extends Error {
-  override readonly name = 'PolicyFileError';
-}
-
 const maxBytes = 256 * 1024;
 const maxNesting = 50;
 const knownAnnotations = new Set(['id', 'advice', 'approvals', 'max_age', 'acr_values']);
 const idShape = /^[a-z][a-z0-9-]{0,62}$/;
 const approvalsShape = /^([1-9]|10)$/;
+/** What an editor does not show, or shows in another order than it is read in. */
+const unseen = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 /**
  * Reads policies keyed by their `@id` and refuses whatever is not strictly valid, warnings included: a policy that
@@ -38,68 +38,70 @@ const approvalsShape = /^([1-9]|10)$/;
  */
 export function checkPolicies(file: string, text: string, schema: string): CheckedPolicies {
   try {
-    return check(file, text, schema);
+    return check(text, schema);
   } catch (cause) {
-    if (cause instanceof PolicyFileError) throw cause;
-    throw new PolicyFileError(`${file}: cannot be parsed. ${cause instanceof Error ? cause.message : ''}`, { cause });
+    if (cause instanceof Unusable) throw new PolicyFileError(file, cause.problems);
+    const message = `cannot be parsed. ${cause instanceof Error ? cause.message : ''}`;
+    throw new PolicyFileError(file, [{ message }], { cause });
   }
 }
 
-function check(file: string, text: string, schema: string): CheckedPolicies {
-  refuseHostileText(file, text);
+function check(text: string, schema: string): CheckedPolicies {
+  refuseHostileText(text);
   const texts: Record<string, string> = Object.create(null) as Record<string, string>;
   const notes = new Map<string, PolicyNote>();
-  for (const policy of splitPolicies(file, text)) {
-    const [id, note] = readNote(file, policy);
-    if (notes.has(id)) throw new PolicyFileError(`${file}: two policies have @id("${id}"); each needs its own.`);
+  for (const policy of splitPolicies(text)) {
+    const [id, note] = readNote(text, policy);
+    if (notes.has(id)) throw new Unusable(`two policies have @id("${id}"); each needs its own.`);
     texts[id] = policy;
     notes.set(id, note);
   }
-  if (notes.size === 0) throw new PolicyFileError(`${file}: no policy in it, so nobody could do anything.`);
-  validate(file, texts, schema);
-  return { texts, notes, byAction: slice(file, texts, notes, schema) };
+  if (notes.size === 0) throw new Unusable('no policy in it, so nobody could do anything.');
+  validate(text, texts, schema);
+  return { texts, notes, byAction: slice(texts, notes, schema) };
 }
 
 /** Deep nesting overflows the stack of the WebAssembly instance and ruins it for every later call, so it never gets there. */
-function refuseHostileText(file: string, text: string): void {
-  if (Buffer.byteLength(text) > maxBytes) throw new PolicyFileError(`${file}: larger than ${maxBytes / 1024} KB.`);
+function refuseHostileText(text: string): void {
+  if (Buffer.byteLength(text) > maxBytes) throw new Unusable(`larger than ${maxBytes / 1024} KB.`);
+  const hidden = unseen.exec(text);
+  if (hidden) {
+    const name = `U+${(hidden[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
+    throw new Unusable([{ message: `a character that cannot be seen (${name}).`, ...placeIn(text, hidden.index) }]);
+  }
   const code = text.replace(/"(?:[^"\\]|\\[^])*"|\/\/.*/g, '');
   let depth = 0;
   for (const character of code) {
     if ('([{'.includes(character)) depth += 1;
     else if (')]}'.includes(character)) depth -= 1;
-    if (depth > maxNesting) throw new PolicyFileError(`${file}: brackets nested deeper than ${maxNesting}.`);
+    if (depth > maxNesting) throw new Unusable(`brackets nested deeper than ${maxNesting}.`);
   }
   // `!!!…` and `if if if …` nest without brackets
-  if (/(?:[!-]\s*){10}/.test(code)) throw new PolicyFileError(`${file}: ten operators in a row.`);
+  if (/(?:[!-]\s*){10}/.test(code)) throw new Unusable('ten operators in a row.');
   const conditionals = code.match(/\bif\b/g)?.length ?? 0;
-  if (conditionals > 200) throw new PolicyFileError(`${file}: more than 200 times "if".`);
+  if (conditionals > 200) throw new Unusable('more than 200 times "if".');
 }
 
-function splitPolicies(file: string, text: string): string[] {
+function splitPolicies(text: string): string[] {
   const parts = cedar.policySetTextToParts(text);
-  if (parts.type === 'failure') {
-    throw new PolicyFileError(
-      parts.errors.map((error) => `${file}:${lineOf(text, error)}: ${sentence(error)}`).join('\n'),
-    );
-  }
-  if (parts.policy_templates.length > 0) {
-    throw new PolicyFileError(`${file}: policy templates (?principal, ?resource) are not supported.`);
-  }
+  if (parts.type === 'failure') throw new Unusable(parts.errors.map((error) => problemOf(text, error)));
+  if (parts.policy_templates.length > 0)
+    throw new Unusable('policy templates (?principal, ?resource) are not supported.');
   return parts.policies;
 }
 
-function readNote(file: string, policy: string): [string, PolicyNote] {
+function readNote(text: string, policy: string): [string, PolicyNote] {
   const read = cedar.policyToJson(policy);
-  if (read.type === 'failure') throw new PolicyFileError(`${file}: ${read.errors.map(sentence).join(' ')}`);
+  if (read.type === 'failure') throw new Unusable(read.errors.map((error) => problemOf(text, error, { policy })));
   const annotations: Record<string, string | null> = read.json.annotations ?? {};
   const { id, advice, approvals } = annotations;
   if (!id || !idShape.test(id)) {
     const start = JSON.stringify(policy.replace(/\s+/g, ' ').slice(0, 80));
-    throw new PolicyFileError(`${file}: ${start} needs an @id("…") of lower-case letters, digits and dashes.`);
+    const message = `${start} needs an @id("…") of lower-case letters, digits and dashes.`;
+    throw new Unusable([{ message, ...placeIn(text, Math.max(0, text.indexOf(policy))) }]);
   }
   const refuse = (what: string): never => {
-    throw new PolicyFileError(`${file}: policy "${id}": ${what}`);
+    throw new Unusable([{ policy: id, message: what, ...placeIn(text, Math.max(0, text.indexOf(policy))) }]);
   };
   for (const name of Object.keys(annotations)) {
     if (!knownAnnotations.has(name))
@@ -111,32 +113,40 @@ function readNote(file: string, policy: string): [string, PolicyNote] {
   if (approvals !== undefined && (read.json.effect !== 'permit' || !approvalsShape.test(approvals ?? ''))) {
     refuse('@approvals("n") belongs on a permit and is 1 to 10.');
   }
-  const { effect } = read.json;
+  const { effect, principal } = read.json;
   const stepUp = readStepUp(annotations, refuse);
   if (stepUp && effect !== 'forbid')
     refuse('@max_age and @acr_values belong on a forbid, which another sign-in lifts.');
-  return [id, { effect, advice: advice ?? undefined, approvals: Number(approvals ?? 0), stepUp }];
+  const group = groupOf(principal);
+  return [id, { effect, advice: advice ?? undefined, approvals: Number(approvals ?? 0), stepUp, group }];
 }
 
-function validate(file: string, texts: Record<string, string>, schema: string): void {
+/** Both `principal in Usher::Group::"x"` and `principal is Usher::Person in Usher::Group::"x"`. */
+function groupOf(principal: cedar.PrincipalConstraint): string | undefined {
+  const within = principal.op === 'is' ? principal.in : principal.op === 'in' ? principal : undefined;
+  if (within === undefined || !('entity' in within)) return undefined;
+  const uid = '__entity' in within.entity ? within.entity.__entity : within.entity;
+  return uid.type === 'Usher::Group' ? uid.id : undefined;
+}
+
+function validate(text: string, texts: Record<string, string>, schema: string): void {
   const answer = cedar.validate({
     schema,
     policies: { staticPolicies: texts },
     validationSettings: { mode: 'strict' },
   });
-  if (answer.type === 'failure') throw new PolicyFileError(`${file}: ${answer.errors.map(sentence).join(' ')}`);
+  if (answer.type === 'failure') throw new Unusable(answer.errors.map((error) => problemOf(text, error)));
   const found = [
-    ...[...answer.validationErrors, ...answer.validationWarnings].map(
-      ({ policyId, error }) => `${file}: policy "${policyId}": ${sentence(error)}`,
+    ...[...answer.validationErrors, ...answer.validationWarnings].map(({ policyId: id, error }) =>
+      problemOf(text, error, { id, policy: texts[id] ?? '' }),
     ),
-    ...answer.otherWarnings.map((warning) => `${file}: ${sentence(warning)}`),
+    ...answer.otherWarnings.map((warning) => ({ message: sentence(warning) })),
   ];
-  if (found.length > 0) throw new PolicyFileError(found.join('\n'));
+  if (found.length > 0) throw new Unusable(found);
 }
 
 /** Deciding costs time for each policy looked at, so each action gets only those that can ever apply to it. */
 function slice(
-  file: string,
   texts: Record<string, string>,
   notes: ReadonlyMap<string, PolicyNote>,
   schema: string,
@@ -144,14 +154,11 @@ function slice(
   const byAction = new Map<Action, string[]>(actions.map((action) => [action, []]));
   for (const [id, text] of Object.entries(texts)) {
     const envs = cedar.getValidRequestEnvsPolicy(text, schema);
-    if (envs.type === 'failure') throw new PolicyFileError(`${file}: policy "${id}": ${envs.error}`);
+    if (envs.type === 'failure') throw new Unusable(envs.error, id);
     const applies = actions.filter((action) => envs.actions.includes(`Usher::Action::"${action}"`));
-    if (applies.length !== envs.actions.length) {
-      throw new PolicyFileError(`${file}: policy "${id}" is about actions that Usher does not have.`);
-    }
-    if (notes.get(id)?.approvals && !applies.includes('request')) {
-      throw new PolicyFileError(`${file}: policy "${id}": @approvals has a meaning only where action is "request".`);
-    }
+    if (applies.length !== envs.actions.length) throw new Unusable('is about actions that Usher does not have.', id);
+    if (notes.get(id)?.approvals && !applies.includes('request'))
+      throw new Unusable('@approvals has a meaning only where action is "request".', id);
     for (const action of applies) byAction.get(action)?.push(id);
   }
   return byAction;
@@ -160,8 +167,15 @@ function slice(
 const sentence = (error: cedar.DetailedError): string =>
   error.help ? `${error.message} (${error.help})` : error.message;
 
-/** Cedar counts UTF-8 bytes, not characters. */
-function lineOf(text: string, error: cedar.DetailedError): number {
-  const start = error.sourceLocations?.[0]?.start ?? 0;
-  return Buffer.from(text).subarray(0, start).toString().split('\n').length;
+/** @param part the policy that Cedar was given alone: it stands in the text as it was cut out of it */
+function problemOf(text: string, error: cedar.DetailedError, part?: { id?: string; policy: string }): PolicyProblem {
+  const start = error.sourceLocations?.[0]?.start;
+  const [given, offset] = part ? [part.policy, text.indexOf(part.policy)] : [text, 0];
+  // Cedar counts UTF-8 bytes, not characters
+  const within = start === undefined ? 0 : Buffer.from(given).subarray(0, start).toString().length;
+  return {
+    message: sentence(error),
+    ...(part?.id !== undefined && { policy: part.id }),
+    ...(offset >= 0 && (start !== undefined || part) && placeIn(text, offset + within)),
+  };
 }

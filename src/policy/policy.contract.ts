@@ -118,6 +118,8 @@ export const actionKinds = {
   administerTargets: 'system',
   viewAccounts: 'system',
   administerAccounts: 'system',
+  viewPolicies: 'system',
+  administerPolicies: 'system',
   viewTrust: 'system',
   viewMetrics: 'system',
   discoverDatabases: 'system',

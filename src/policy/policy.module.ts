@@ -1,21 +1,23 @@
 import { Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Clock } from '../platform/clock.js';
-import { SETTINGS, type Settings } from '../platform/config.js';
-import { PolicyEngine } from './engine.js';
+import { DecisionRecord } from './decision-record.js';
+import { PolicyInForce } from './policy-in-force.js';
 import { PolicyService } from './policy.service.js';
 
-/** Needs `SETTINGS` and `Clock` from a global module. A policy that is not strictly valid stops the start. */
+/** Needs what the platform gives to everybody. A configured policy that is not strictly valid stops the start. */
 @Module({
   imports: [DiscoveryModule],
   providers: [
+    PolicyInForce,
+    DecisionRecord,
     {
       provide: PolicyService,
-      inject: [SETTINGS, Clock],
-      useFactory: (settings: Settings, clock: Clock) =>
-        new PolicyService(PolicyEngine.load(settings.policyFile), clock),
+      inject: [PolicyInForce, Clock, DecisionRecord],
+      useFactory: (rules: PolicyInForce, clock: Clock, record: DecisionRecord) =>
+        new PolicyService(rules, clock, record),
     },
   ],
-  exports: [PolicyService],
+  exports: [PolicyService, PolicyInForce],
 })
 export class PolicyModule {}

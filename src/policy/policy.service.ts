@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor, Reader } from '../platform/actor.js';
+import { currentCall } from '../platform/call.js';
 import type { Clock } from '../platform/clock.js';
 import { DomainError, type ErrorCode, type StepUp } from '../platform/errors.js';
 import { absent } from './absent.js';
-import type { PolicyEngine } from './engine.js';
+import type { DecisionRecord } from './decision-record.js';
+import type { Rules } from './engine.js';
 import { inScope, refuseBeyondKey } from './key-scope.js';
 import {
   actionKinds,
@@ -28,19 +30,38 @@ export class PolicyService {
   /** One set a call, as there is one actor a call. */
   readonly #asked = new WeakMap<Actor, Set<Action>>();
 
+  /** @param record where questions and answers are kept for dry runs; without it they are not */
   constructor(
-    private readonly engine: PolicyEngine,
+    private readonly rules: Rules,
     private readonly clock: Clock,
+    private readonly record?: DecisionRecord,
   ) {}
 
   /** SHA-256 of the rules in force, in hex. */
   get version(): string {
-    return this.engine.version;
+    return this.rules.version;
+  }
+
+  /** Decisions that could not be kept for dry runs, since the start of this process. */
+  get dropped(): number {
+    return this.record?.dropped ?? 0;
+  }
+
+  /** @throws DomainError `policy_not_loaded` where this process has no rules, and so denies everything; the log says why */
+  refuseFault(): void {
+    if (this.rules.fault === undefined) return;
+    throw new DomainError(
+      'unavailable',
+      'policy_not_loaded',
+      'The policy cannot be loaded, so everything is denied.',
+      'Whoever runs Usher finds the reason in its log; docs/policy.md says how to go back to a policy that works.',
+      { cause: new Error(this.rules.fault) },
+    );
   }
 
   /** Whether the rules in force may treat two targets or profiles differently that have the same attributes. */
   get tellsAlikeApart(): boolean {
-    return this.engine.tellsAlikeApart;
+    return this.rules.tellsAlikeApart;
   }
 
   /**
@@ -53,7 +74,9 @@ export class PolicyService {
   authorize<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
     const decision = this.decide(actor, action, ...about);
     if (decision.allowed) return decision;
+    this.refuseFault();
     refuseBeyondKey(actor, action);
+    this.#decided(decision, 'alone');
     const refused = refusal(actor, action, about[0], decision);
     const kind = actionKinds[action];
     if (decision.stepUp) throw refused; // it is theirs to do, so there is nothing to hide
@@ -82,16 +105,24 @@ export class PolicyService {
 
   /** The same question without throwing on a refusal, as a preview needs it. */
   decide<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
-    const caller = readerOf(actor, action);
+    const question = this.question(actor, action, ...about);
     this.#record(actor, action);
     if (!inScope(actor, action)) return beyondKey(action);
+    const decision = this.rules.decide(question);
+    this.#keep(readerOf(actor, action), question, decision);
+    this.#decided(decision);
+    return decision;
+  }
+
+  /** What {@link decide} asks, for whoever asks it of other rules. */
+  question<A extends Action>(actor: Actor, action: A, ...about: About<A>): Question {
     const [resource, context] = about;
-    return this.engine.decide({
-      actor: caller,
+    return {
+      actor: readerOf(actor, action),
       action,
       ...(resource === undefined ? {} : { resource }),
       context: { ...context, now: this.clock.now() },
-    });
+    };
   }
 
   /**
@@ -103,8 +134,12 @@ export class PolicyService {
     this.#record(actor, action);
     refuseBeyondKey(actor, action);
     const decisions = this.#scopes(reader, action);
+    for (const { question, ...decision } of decisions) this.#keep(reader, question, decision);
     const allowed = decisions.filter(({ allowed }) => allowed).map(({ scope }) => scope);
     const first = decisions.find(({ stepUp }) => stepUp) ?? decisions[0];
+    if (allowed.length === 0) this.refuseFault();
+    const deciding = decisions.filter((decision) => decision.allowed || allowed.length === 0);
+    this.#decided({ policies: deciding.flatMap(({ policies }) => policies) });
     if (allowed.length === 0 && first) throw refusal(actor, action, undefined, first);
     return allowed;
   }
@@ -114,12 +149,27 @@ export class PolicyService {
     return this.#asked.get(actor)?.has(action) ?? false;
   }
 
-  #scopes(actor: Reader, action: RecordsAction): (Decision & { scope: Scope })[] {
+  #scopes(actor: Reader, action: RecordsAction): (Decision & { scope: Scope; question: Question })[] {
     const now = this.clock.now();
-    return scopes.map((scope) => ({
-      scope,
-      ...this.engine.decide({ actor, action, resource: scope, context: { now } }),
-    }));
+    return scopes.map((scope) => {
+      const question: Question = { actor, action, resource: scope, context: { now } };
+      return { scope, question, ...this.rules.decide(question) };
+    });
+  }
+
+  #keep(person: Reader, question: Question, decision: Decision): void {
+    if (this.rules.fault === undefined) this.record?.add(person, question, decision, this.rules.sha256);
+  }
+
+  /** For the record of this call. A refusal stands there alone, without what was allowed before it. */
+  #decided({ policies }: Pick<Decision, 'policies'>, alone?: 'alone'): void {
+    const call = currentCall();
+    if (!call) return;
+    const before = alone ? [] : (call.decided?.policies ?? []);
+    call.decided = {
+      policies: [...new Set([...before, ...policies])].sort(),
+      sha256: this.rules.sha256.slice(0, SHORT_HASH),
+    };
   }
 
   #record(actor: Actor, action: Action): void {
@@ -133,6 +183,9 @@ export class PolicyService {
 const isNamed = (person: Reader, what: GrantFacts | RequestFacts): boolean =>
   'stageGroups' in what &&
   (what.stagePeople.includes(person.id) || what.stageGroups.some((group) => person.groups.includes(group)));
+
+/** Characters of a hash in the record: enough to tell versions apart. */
+const SHORT_HASH = 12;
 
 function readerOf(actor: Actor, action: Action): Reader {
   if (actor.kind !== 'system') return actor;
@@ -204,6 +257,8 @@ const said: Record<Action, string> = {
   administerTargets: 'administer targets',
   viewAccounts: 'see the AWS accounts',
   administerAccounts: 'administer the AWS accounts',
+  viewPolicies: 'see the policies',
+  administerPolicies: 'change the policies',
   viewTrust: 'see the trust bundles',
   viewMetrics: 'see the metrics',
   discoverDatabases: 'look for databases in AWS accounts',

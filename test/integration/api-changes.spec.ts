@@ -95,7 +95,7 @@ describe('more time', () => {
       `SELECT details FROM audit_event WHERE action = 'grant.extend' AND grant_id = $1`,
       [grantId],
     );
-    expect(rows).toEqual([{ details: { was: before.endsAt, now: end, state: 'active' } }]);
+    expect(rows).toMatchObject([{ details: { was: before.endsAt, now: end, state: 'active' } }]);
   });
 
   test('is given at once where nobody need agree, also before the beginning', async () => {

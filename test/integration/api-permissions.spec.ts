@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { assertEveryRouteNamesItsAction } from '../../src/policy/coverage.js';
 import { actions } from '../../src/policy/policy.contract.js';
+import { defaultPolicyFile } from '../../src/policy/engine.js';
 import { ask, askFor, known, newName, open, register, someone, type Registered } from '../support/people.ts';
 import { newService } from '../support/services.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
@@ -99,6 +101,13 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'GET /v1/services/{serviceId}/keys': { row: [403, 403, 200, 200] },
   'POST /v1/services/{serviceId}/keys/{keyId}/rotate': { row: admin(201), body: () => ({}) },
   'DELETE /v1/services/{serviceId}/keys/{keyId}': { row: admin(200) },
+  'GET /v1/policies': { row: [403, 403, 200, 200] },
+  'PUT /v1/policies': { row: admin(200), body: newPolicy },
+  'GET /v1/policies/versions': { row: [403, 403, 200, 200] },
+  'GET /v1/policies/versions/{number}': { row: [403, 403, 200, 200] },
+  'POST /v1/policies/validate': { row: admin(200), body: () => ({ text: 'permit' }) },
+  'POST /v1/policies/simulate': { row: admin(200), body: () => ({ text: shippedPolicy, last: 1 }) },
+  'POST /v1/policies/rollback': { row: admin(200), body: () => ({ number: 0 }) },
   'GET /v1/targets/{id}/readiness': { row: [403, 403, 200, 200] },
   'POST /v1/targets/{id}/iam-authentication': { row: admin(200) },
   'POST /v1/discoveries': { row: admin(201), body: () => ({}) },
@@ -291,6 +300,28 @@ const twins: Record<
     call: '(serviceId: "{serviceId}", id: "{keyId}") { id }',
     mutation: true,
   },
+  policies: { of: 'GET /v1/policies', call: '{ sha256 }' },
+  activatePolicies: {
+    of: 'PUT /v1/policies',
+    call: '(input: $input) { sha256 }',
+    mutation: true,
+    body: newPolicy,
+    type: 'ActivatePolicies!',
+  },
+  policyVersions: { of: 'GET /v1/policies/versions', call: '{ items { id } }' },
+  policyVersion: { of: 'GET /v1/policies/versions/{number}', call: '(number: {number}) { diff }' },
+  validatePolicies: { of: 'POST /v1/policies/validate', call: '(input: { text: "permit" }) { valid }' },
+  simulatePolicies: {
+    of: 'POST /v1/policies/simulate',
+    call: '(input: $input) { decisions }',
+    body: () => ({ text: shippedPolicy, last: 1 }),
+    type: 'SimulatePolicies!',
+  },
+  rollBackPolicies: {
+    of: 'POST /v1/policies/rollback',
+    call: '(input: { number: 0 }) { sha256 }',
+    mutation: true,
+  },
   targetReadiness: { of: 'GET /v1/targets/{id}/readiness', call: '(targetId: "{id}") { verdict }' },
   enableIamAuthentication: {
     of: 'POST /v1/targets/{id}/iam-authentication',
@@ -409,6 +440,13 @@ const twins: Record<
   trustAuthorities: { of: 'GET /v1/trust/authorities', call: '{ identifier }' },
 };
 
+const shippedPolicy = readFileSync(defaultPolicyFile, 'utf8');
+
+/** The same rules anew: the callers of this table are to stay who they are. */
+function newPolicy(): object {
+  return { text: shippedPolicy, note: 'the same again', basedOn: 0 };
+}
+
 function spareProfile(): object {
   return usher.standIn.targets.billing.registration.profiles[0] ?? {};
 }
@@ -497,6 +535,13 @@ async function fresh(of: string): Promise<Record<string, string>> {
     if (of.startsWith('POST')) return shared;
     return { ...shared, discoveryId: (await dave.post<{ id: string }>('/v1/discoveries', {})).body.id };
   }
+  if (of.includes('/v1/policies')) {
+    const dave = callers['dave'] as Client;
+    await dave.post('/v1/policies/rollback', { number: 0 });
+    if (!of.includes('{number}')) return shared;
+    const { body } = await dave.put<{ number: number }>('/v1/policies', newPolicy());
+    return { ...shared, number: String(body.number) };
+  }
   if (of.includes('/discovered-databases/')) return { ...shared, databaseId: await discovered(of) };
   // where it is on already: nothing is to be changed in AWS
   if (of.includes('/iam-authentication')) return shared;
@@ -557,6 +602,7 @@ describe.each(Object.entries(rest))('%s', (route, { row, body }) => {
         GET: () => client.get(filled),
         DELETE: () => client.delete(filled),
         PATCH: () => client.patch(filled, body?.()),
+        PUT: () => client.put(filled, body?.()),
       };
       const answer = await (method in how ? how[method as keyof typeof how]() : client.post(filled, body?.()));
       answers[name] = answer.status;

@@ -285,19 +285,41 @@ describe('a request', () => {
 });
 
 describe('the record', () => {
-  const records = ['audit_event', 'grant_history', 'login_name'];
+  const records = ['audit_event', 'grant_history', 'login_name', 'policy_version', 'policy_activation'];
   beforeAll(async () => {
     await move(await grantIn('opening'), 'active');
     await app.query(`INSERT INTO login_name (name, person_id, created_at) VALUES ('ana', $1, now())`, [person]);
     await app.query(
       `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id) VALUES (gen_random_uuid(), now(), 'system', 'test', 'token.mint', 'success', '{}', 'c')`,
     );
+    await app.query(
+      `WITH written AS (INSERT INTO policy_version (id, number, text, sha256, author_id, note, created_at)
+         VALUES (gen_random_uuid(), 1, 'x', encode(sha256('x'), 'hex'), $1, 'why', now()) RETURNING id)
+       INSERT INTO policy_activation (version_id, activated_by_id, reason, at) SELECT id, $1, 'activation', now() FROM written`,
+      [person],
+    );
   });
   const column: Record<string, string> = {
     audit_event: 'actor_name',
     grant_history: 'moved_at',
     login_name: 'created_at',
+    policy_version: 'note',
+    policy_activation: 'at',
   };
+
+  test.each([
+    ['another hash than its own', `(gen_random_uuid(), 2, 'x', 'abc', $1, 'why', now())`],
+    ['no note', `(gen_random_uuid(), 2, 'x', encode(sha256('x'), 'hex'), $1, '', now())`],
+    ['the number 0', `(gen_random_uuid(), 0, 'x', encode(sha256('x'), 'hex'), $1, 'why', now())`],
+  ])('a policy version with %s is refused', async (_, values) => {
+    const insert = `INSERT INTO policy_version (id, number, text, sha256, author_id, note, created_at) VALUES ${values}`;
+    expect(await refusal(app.query(insert, [person]))).toBe(BROKEN_RULE);
+  });
+
+  test('what is shipped is only ever gone back to', async () => {
+    const insert = `INSERT INTO policy_activation (activated_by_id, reason, at) VALUES ($1, 'activation', now())`;
+    expect(await refusal(app.query(insert, [person]))).toBe(BROKEN_RULE);
+  });
 
   describe.each(records)('%s', (table) => {
     test.each(['UPDATE', 'DELETE', 'TRUNCATE'])('%s is refused to the service and to the owner', async (verb) => {

@@ -22,6 +22,7 @@ export interface Client {
   get<T = Record<string, unknown>>(path: string): Promise<Answer<T>>;
   post<T = Record<string, unknown>>(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
   patch<T = Record<string, unknown>>(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
+  put<T = Record<string, unknown>>(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
   delete<T = Record<string, unknown>>(path: string): Promise<Answer<T>>;
   graphql<T = Record<string, unknown>>(
     query: string,
@@ -126,6 +127,7 @@ export function clientOf(url: string, token: string | undefined, always: Record<
     get: (path) => call('GET', path),
     post: (path, body, headers) => call('POST', path, body, headers),
     patch: (path, body, headers) => call('PATCH', path, body, headers),
+    put: (path, body, headers) => call('PUT', path, body, headers),
     delete: (path) => call('DELETE', path),
     graphql: async (query, variables, headers) =>
       (await call<never>('POST', '/graphql', { query, variables }, headers)).body,

@@ -10,6 +10,7 @@ export const queues = [
   'sweep-due',
   'sweep-requests',
   'forget-answers',
+  'forget-decisions',
   'drift',
   'ask-again',
   'leave-target',

@@ -3,8 +3,8 @@ import { EventEmitter, once } from 'node:events';
 import pg from 'pg';
 import { DATABASE_URL, SESSION } from './database.js';
 
-/** Sent by triggers of the migrations; the payload is the id of what changed. */
-const channels = ['usher_grant'] as const;
+/** Sent by triggers of the migrations; the payload is the id of what changed, or `active` for the policy that rules. */
+const channels = ['usher_grant', 'usher_policy'] as const;
 export type Channel = (typeof channels)[number];
 
 /** Tells, in whichever process it happened, that something changed: a notification of the database itself. */
