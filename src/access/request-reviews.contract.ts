@@ -25,7 +25,7 @@ export class StageReview {
 
 /** Access that the requester has by now, on whichever target. */
 @ObjectType()
-export class HeldAccess {
+export class RequesterAccess {
   grantId: string;
   targetId: string;
   targetName: string;
@@ -53,7 +53,7 @@ export class RequestReview {
   ownerGroup: string;
   stages: StageReview[];
   /** Newest first, 50 at the most; GET /v1/grants has all that you may see */
-  held: HeldAccess[];
+  held: RequesterAccess[];
   @Field(() => Int)
   heldCount: number;
   /** When the requester was last seen connected to this target; null for never */

@@ -8,7 +8,7 @@ import { Database } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { hasVoted, isRequester, presentRequest, requestFacts, withVotes, type RequestRow } from './request.js';
 import { RequestLedger } from './request-ledger.js';
-import type { EarlierRequests, HeldAccess, NamedPerson, RequestReview } from './request-reviews.contract.js';
+import type { EarlierRequests, RequesterAccess, NamedPerson, RequestReview } from './request-reviews.contract.js';
 
 /** Grants that are shown; who has more is counted. */
 const MOST_HELD = 50;
@@ -90,7 +90,7 @@ const heldBy = ({ personId }: RequestRow): Prisma.GrantWhereInput => ({
 });
 
 /** Of a grant as little as a judgement needs: who reviews may not see it otherwise. */
-const present = (row: HeldRow): HeldAccess => ({
+const present = (row: HeldRow): RequesterAccess => ({
   grantId: row.id,
   targetId: row.targetId,
   targetName: row.target.name,
