@@ -1,11 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { setImmediate } from 'node:timers/promises';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { readPage, toPage } from '../platform/page.js';
 import { RecentlyUsed } from '../platform/recently-used.js';
 import { Database } from '../platform/state/database.js';
-import { approvalsNeeded, PolicyService, type AccessContext, type ProfileFacts } from '../policy/policy.service.js';
+import {
+  approvalsNeeded,
+  PolicyService,
+  refuseBeyondKey,
+  type AccessContext,
+  type ProfileFacts,
+} from '../policy/policy.service.js';
 import type { TargetEnvironment } from '../targets/targets.contract.js';
 import type { AccessOption, AccessOptionPage, AccessOptionQuery } from './options.contract.js';
 import { offerFacts, offers, offersVersion, type Offer } from './options.queries.js';
@@ -38,8 +44,10 @@ export class AccessOptions {
   ) {}
 
   /** The caller's own, newest profile first. */
-  async list(actor: PersonActor, query: AccessOptionQuery): Promise<AccessOptionPage> {
+  async list(actor: Reader, query: AccessOptionQuery): Promise<AccessOptionPage> {
     this.policy.authorize(actor, 'viewTargets');
+    refuseBeyondKey(actor, 'request');
+    if (actor.kind !== 'person') throw new Error('a service asks for nothing by itself');
     const { before, limit } = readPage(query);
     const { options, decidedAt } = await this.of(actor);
     const rows = options
@@ -62,9 +70,12 @@ export class AccessOptions {
     return asked;
   }
 
-  /** Everything that an answer rests on but the time. The person too: a policy may name one. */
+  /** Everything that an answer rests on but the time. The person too: a policy may name one, and the service that calls for them. */
   private key(actor: PersonActor, version: string): string {
-    return JSON.stringify([this.policy.version, actor.id, actor.locked, [...actor.groups].sort(), version]);
+    const { id, locked, groups, authenticatedAt, acr, amr, via } = actor;
+    const { address: _, correlationId: __, ...service } = via?.service ?? { address: '', correlationId: '' };
+    const signIn = [authenticatedAt, acr, amr];
+    return JSON.stringify([this.policy.version, id, locked, [...groups].sort(), signIn, via?.proof, service, version]);
   }
 
   private async ask(actor: PersonActor): Promise<Options> {
@@ -101,10 +112,10 @@ export class AccessOptions {
       mode: 'session',
       hasTicket: true,
     };
-    const decision = this.policy.decide(actor, 'request', facts, asked);
+    const decision = this.policy.foresee(actor, 'request', facts, asked);
     const { allowed, advice } = decision;
     if (!allowed) return { allowed, approvalsNeeded: 0, advice: [...advice] };
-    const skip = this.policy.decide(actor, 'skipApproval', facts, asked);
+    const skip = this.policy.foresee(actor, 'skipApproval', facts, asked);
     return { allowed, approvalsNeeded: approvalsNeeded(facts, decision, skip), advice: [] };
   }
 }

@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { AccessOptionPage, AccessOptionQuery } from './options.contract.js';
 import { AccessOptions } from './options.service.js';
@@ -20,7 +20,7 @@ export class OverviewController {
   /** What you may ask for, over all databases, and how many must agree */
   @Get('access-options')
   @Requires('viewTargets')
-  list(@Caller() actor: PersonActor, @Query() query: AccessOptionQuery): Promise<AccessOptionPage> {
+  list(@Caller() actor: Reader, @Query() query: AccessOptionQuery): Promise<AccessOptionPage> {
     return this.options.list(actor, query);
   }
 
@@ -38,11 +38,7 @@ export class OverviewController {
   /** Who has access to a database now, and when they were last seen there; as far as you may see grants */
   @Get('targets/:id/access')
   @Requires('viewGrants')
-  ofTarget(
-    @Caller() actor: PersonActor,
-    @Param('id') id: string,
-    @Query() query: HeldAccessQuery,
-  ): Promise<HeldAccessPage> {
+  ofTarget(@Caller() actor: Reader, @Param('id') id: string, @Query() query: HeldAccessQuery): Promise<HeldAccessPage> {
     return this.overview.ofTarget(actor, id, query);
   }
 }

@@ -1,6 +1,6 @@
 import { Args, Query, Resolver } from '@nestjs/graphql';
 import { Caller } from '../identity/actor.decorator.js';
-import type { PersonActor } from '../platform/actor.js';
+import type { PersonActor, Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
 import { AccessOptionPage, AccessOptionQuery } from './options.contract.js';
 import { AccessOptions } from './options.service.js';
@@ -16,7 +16,7 @@ export class OverviewResolver {
 
   @Query(() => AccessOptionPage, { name: 'accessOptions' })
   @Requires('viewTargets')
-  list(@Caller() actor: PersonActor, @Args() query: AccessOptionQuery): Promise<AccessOptionPage> {
+  list(@Caller() actor: Reader, @Args() query: AccessOptionQuery): Promise<AccessOptionPage> {
     return this.options.list(actor, query);
   }
 
@@ -28,7 +28,7 @@ export class OverviewResolver {
 
   @Query(() => HeldAccessPage, { name: 'targetAccess' })
   @Requires('viewGrants')
-  ofTarget(@Caller() actor: PersonActor, @Args() { targetId, ...query }: TargetAccessArgs): Promise<HeldAccessPage> {
+  ofTarget(@Caller() actor: Reader, @Args() { targetId, ...query }: TargetAccessArgs): Promise<HeldAccessPage> {
     return this.overview.ofTarget(actor, targetId, query);
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Person, Prisma } from '../generated/prisma/client.js';
 import type { GrantState } from '../grants/grants.contract.js';
-import type { PersonActor, PersonId } from '../platform/actor.js';
+import type { PersonActor, Reader, PersonId } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { DomainError } from '../platform/errors.js';
 import { asId, readPage, toPage } from '../platform/page.js';
@@ -61,7 +61,7 @@ export class AccessOverview {
    * Who has access to a target now, as far as this person may see it.
    * @throws DomainError `policy_denied`, `invalid_id`, `target_not_found`
    */
-  async ofTarget(actor: PersonActor, id: string, query: HeldAccessQuery): Promise<HeldAccessPage> {
+  async ofTarget(actor: Reader, id: string, query: HeldAccessQuery): Promise<HeldAccessPage> {
     const scopes = this.policy.visible(actor, 'viewGrants');
     const { id: targetId } = await this.targets.row(this.db.client, id);
     const seen = visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));

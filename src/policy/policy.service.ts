@@ -22,7 +22,7 @@ import {
 import type { Question } from './question.js';
 
 export * from './policy.contract.js';
-export { absent };
+export { absent, refuseBeyondKey };
 
 /** Asks policy whether a person or a service may do something. Jobs never ask: they only carry out what a person was granted. */
 @Injectable()
@@ -105,13 +105,19 @@ export class PolicyService {
 
   /** The same question without throwing on a refusal, as a preview needs it. */
   decide<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
-    const question = this.question(actor, action, ...about);
     this.#record(actor, action);
     if (!inScope(actor, action)) return beyondKey(action);
+    const question = this.question(actor, action, ...about);
     const decision = this.rules.decide(question);
     this.#keep(readerOf(actor, action), question, decision);
     this.#decided(decision);
     return decision;
+  }
+
+  /** What {@link decide} would say, for lists of what somebody could do: nobody tried any of it, so none is kept for dry runs. */
+  foresee<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
+    if (!inScope(actor, action)) return beyondKey(action);
+    return this.rules.decide(this.question(actor, action, ...about));
   }
 
   /** What {@link decide} asks, for whoever asks it of other rules. */

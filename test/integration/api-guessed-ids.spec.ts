@@ -2,6 +2,7 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTypes } from '../fuzz/graphql.ts';
 import { ask, known, open, register, someone, type Registered } from '../support/people.ts';
+import { newService } from '../support/services.ts';
 import { startUsher, type Answer, type Client, type Usher } from '../support/usher.ts';
 
 let usher: Usher;
@@ -27,7 +28,8 @@ beforeAll(async () => {
   foreign = {
     ...{ requests: pending.id, grants: granted.grantId, people: granted.personId },
     ...{ accounts: await id('/v1/accounts', account), discoveries: await id('/v1/discoveries', {}) },
-    ...{ 'discovered-databases': await discovered() },
+    ...{ 'discovered-databases': await discovered(), services: (await newService(usher, ['viewTargets'])).id },
+    reviews: await emergency(),
   };
   const { body } = await usher.withToken(undefined).get<{ paths: Record<string, object> }>('/openapi.json');
   routes = Object.entries(body.paths).flatMap(([path, item]) =>
@@ -42,6 +44,14 @@ beforeAll(async () => {
 });
 afterAll(() => usher?.close());
 
+/** The review of access that was had by breaking the glass; it has the id of its grant. */
+async function emergency(): Promise<string> {
+  const why = { breakGlass: true, reason: 'orders are lost, and nobody knows why' };
+  const { grantId } = await ask(someone(usher, ['break-glass']), orders, why);
+  expect(grantId).toEqual(expect.any(String));
+  return String(grantId);
+}
+
 async function discovered(): Promise<string> {
   const place = { partition: 'aws', accountId: '111122223333', region: 'eu-west-1', resourceId: 'db-SPARE' };
   const now = usher.clock.now();
@@ -55,6 +65,10 @@ const bodies: Record<string, () => object> = {
   shorten: () => ({ endsAt: new Date(usher.clock.now().getTime() + 600_000).toISOString() }),
   extend: () => ({ durationMinutes: 10, reason: 'not done yet' }),
   lock: () => ({ reason: 'a laptop was stolen' }),
+  close: () => ({ comment: 'as it was said' }),
+  edit: () => ({ reason: 'another reason' }),
+  keys: () => ({ scopes: ['viewTargets'] }),
+  create: () => ({ scopes: ['viewTargets'] }),
 };
 
 /** All that an answer says, but for what names the call itself. */
@@ -73,7 +87,8 @@ describe.each(Object.keys(callers))('to %s', (name) => {
       const [method = '', path = ''] = route.split(' ');
       const id = foreign[/^\/v1\/([\w-]+)\/{id}/.exec(path)?.[1] ?? ''];
       if (id === undefined) continue;
-      const body = bodies[path.split('/').at(-1) ?? '']?.() ?? {};
+      const verb = method === 'PATCH' && path.startsWith('/v1/requests/') ? 'edit' : path.split('/').at(-1);
+      const body = bodies[verb ?? '']?.() ?? {};
       const call = (of: string): Promise<Answer> => {
         const filled = path.replace('{id}', of);
         if (method === 'GET') return client.get(filled);
@@ -103,10 +118,10 @@ describe.each(Object.keys(callers))('to %s', (name) => {
       const noun = nounOf(field);
       if (noun === undefined) continue;
       const known_ = types.get(root)?.fields?.find((one) => one.name === field);
-      const argument = known_?.args.find((one) => /^(id|\w+Id)$/.test(one.name))?.name ?? '';
+      const ids = known_?.args.filter((one) => /^(id|\w+Id)$/.test(one.name)) ?? [];
       const input = known_?.args.some((one) => one.name === 'input') ? `, input: ${inputOf(field)}` : '';
       const call = async (of: string): Promise<unknown> => {
-        const document = `${root.toLowerCase()} { ${field}(${argument}: "${of}"${input}) { __typename } }`;
+        const document = `${root.toLowerCase()} { ${field}(${ids.map((one) => `${one.name}: "${of}"`).join(', ')}${input}) { __typename } }`;
         const { data, errors } = await client.graphql(document);
         expect(errors, document).toHaveLength(1);
         const [{ message, extensions }] = errors as [{ message: string; extensions: Record<string, unknown> }];
@@ -137,9 +152,11 @@ describe.each(Object.keys(callers))('to %s', (name) => {
 });
 
 function nounOf(field: string): string | undefined {
-  if (/request$/i.test(field)) return 'requests';
+  if (/request$|^requestReview$/i.test(field)) return 'requests';
+  if (/review$/i.test(field)) return 'reviews';
+  if (/service$|apiKeys?$/i.test(field)) return 'services';
   if (/grant$|^mintToken$|^issuePassword$|^selfSigning$/i.test(field)) return 'grants';
-  if (/person$/i.test(field)) return 'people';
+  if (/person$|^personAccess$/i.test(field)) return 'people';
   if (/account$/i.test(field)) return 'accounts';
   if (field === 'discovery') return 'discoveries';
   if (/discovered|registerDatabase/i.test(field)) return 'discovered-databases';

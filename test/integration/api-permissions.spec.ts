@@ -176,12 +176,25 @@ const named: Record<string, number> = {
   ...harmless,
   'POST /v1/requests/preview': 200,
   'POST /v1/requests': 201,
+  'POST /v1/requests/decisions': 200, // each is refused by itself
   ...Object.fromEntries(
-    ['requests', 'grants', 'audit/events', 'connections', 'drift'].map((of) => [`GET /v1/${of}`, 200]),
+    [
+      'requests',
+      'grants',
+      'reviews',
+      'audit/events',
+      'connections',
+      'drift',
+      'access-options',
+      'targets/{id}/access',
+    ].map((of) => [`GET /v1/${of}`, 200]),
   ),
   ...Object.fromEntries(
     [
       'GET /v1/requests/{requestId}',
+      'PATCH /v1/requests/{requestId}',
+      'GET /v1/requests/{requestId}/review',
+      'POST /v1/reviews/{reviewId}/close',
       ...['approve', 'deny', 'cancel'].map((what) => `POST /v1/requests/{requestId}/${what}`),
     ]
       .concat(['GET /v1/grants/{grantId}', 'GET /v1/grants/{grantId}/recipes'])

@@ -153,7 +153,9 @@ describe('nothing is changed by', () => {
 
   test('a text that is not valid, and the answer says where', async () => {
     [before, expected] = [await count(), [422, 'policy_invalid']];
-    const { body } = await put(`${shipped}\n@id("x") permit (principal, action, resource) when { principal.lockt };`);
+    const { body } = await put(
+      `${shipped}\n@id("x") permit (principal is Usher::Person, action, resource) when { principal.lockt };`,
+    );
     expect(body['detail']).toMatch(/line \d+, column \d+: policy "x": .*lockt/);
     expect(body['fields']).toEqual([{ field: 'text', message: expect.stringMatching(/policy "x"/) }]);
   });
@@ -256,9 +258,9 @@ test('versions are kept with author, note, difference and history, and ruled aga
 });
 
 test('validate says what is wrong, and where', async () => {
-  const text = '@id("a") permit (principal, action, resource) when { principal.x };';
+  const text = '@id("a") permit (principal is Usher::Person, action, resource) when { principal.x };';
   const { body } = await dave.post<PolicyCheck>('/v1/policies/validate', { text });
-  expect(body).toMatchObject({ valid: false, problems: [{ policy: 'a', line: 1, column: 54 }], policies: [] });
+  expect(body).toMatchObject({ valid: false, problems: [{ policy: 'a', line: 1, column: 71 }], policies: [] });
   const { body: good } = await dave.post<PolicyCheck>('/v1/policies/validate', { text: shipped });
   expect(good).toEqual({ valid: true, problems: [], policies: (await rules()).policies });
 });
