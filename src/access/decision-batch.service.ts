@@ -5,7 +5,7 @@ import type { PersonActor } from '../platform/actor.js';
 import { part } from '../platform/call.js';
 import { toDomainError, toProblem } from '../platform/http/problem.js';
 import { Database } from '../platform/state/database.js';
-import { PolicyService } from '../policy/policy.service.js';
+import { PolicyService, refuseBeyondKey } from '../policy/policy.service.js';
 import type {
   DecideRequests,
   DecisionRefusal,
@@ -34,6 +34,7 @@ export class DecisionBatch {
    */
   async decide(actor: PersonActor, { decisions }: DecideRequests): Promise<DecisionResults> {
     this.policy.visible(actor, 'viewRequests');
+    for (const { verdict } of decisions) refuseBeyondKey(actor, verdict === Verdict.approve ? 'approve' : 'deny');
     const results: DecisionResult[] = [];
     for (const one of decisions) results.push(await part(one.verdict, () => this.one(actor, one)));
     return this.db.tx(() => Promise.resolve({ results })); // the answer for the Idempotency-Key

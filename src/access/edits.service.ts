@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { IamMode } from '../grants/grants.contract.js';
 import { IdentityService } from '../identity/identity.service.js';
 import { refuseAbsent } from '../identity/standing.js';
-import type { PersonActor } from '../platform/actor.js';
+import { serviceOf, type PersonActor } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { asId } from '../platform/page.js';
@@ -47,6 +47,7 @@ export class EditsService {
   async edit(actor: PersonActor, id: string, input: EditRequest): Promise<AccessRequest> {
     const before = await this.ledger.row(this.db.client, asId(id, 'request id'));
     this.policy.authorize(actor, 'editRequest', requestFacts(before));
+    refuseOtherService(before, actor);
     this.refuseDecided(before);
     refuseUnfit(before, input);
     const wanted = this.wanted(before, input);
@@ -124,6 +125,18 @@ function refuseUnfit({ kind }: RequestRow, input: EditRequest): void {
       'invalid_input',
       'Nothing is to be changed.',
       'Send reason, ticket, durationMinutes or startsAt.',
+    );
+}
+
+/** What was asked without a service, or through another one, would else be worded by one that then votes on it. */
+function refuseOtherService({ viaServiceId }: RequestRow, actor: PersonActor): void {
+  const service = serviceOf(actor);
+  if (service && service.id !== viaServiceId)
+    throw new DomainError(
+      'forbidden',
+      'acting_not_possible',
+      'A service changes only what was asked for through it.',
+      'The person who asked may change it directly, or cancel it and ask anew.',
     );
 }
 

@@ -113,10 +113,11 @@ export class AccessOptions {
       hasTicket: true,
     };
     const decision = this.policy.foresee(actor, 'request', facts, asked);
-    const { allowed, advice } = decision;
+    const { advice, stepUp } = decision;
+    const allowed = decision.allowed || stepUp !== undefined; // another sign-in is all that is missing, and the advice says so
     if (!allowed) return { allowed, approvalsNeeded: 0, advice: [...advice] };
     const skip = this.policy.foresee(actor, 'skipApproval', facts, asked);
-    return { allowed, approvalsNeeded: approvalsNeeded(facts, decision, skip), advice: [] };
+    return { allowed, approvalsNeeded: approvalsNeeded(facts, decision, skip), advice: [...advice] };
   }
 }
 

@@ -3,6 +3,7 @@ import { AuditService } from '../audit/audit.service.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import { Departures, type Farewell } from '../grants/departures.service.js';
 import { IdentityService } from '../identity/identity.service.js';
+import { humanOf } from '../identity/standing.js';
 import type { Actor } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { DomainError } from '../platform/errors.js';
@@ -100,12 +101,27 @@ export class PeopleService {
     const row = await this.row(this.db.client, id);
     this.policy.authorize(actor, action, { id, locked: row?.locked ?? false });
     const { id: personId } = existing(row);
+    await this.refuseTwin(actor, personId);
     const person = await this.db.tx(async (tx) => {
       await work(tx, personId);
       return present(existing(await this.row(tx, personId)));
     });
     this.identity.forget(personId);
     return person;
+  }
+
+  /** Policy forbids it for oneself; one human may have two rows, by two providers. */
+  private async refuseTwin(actor: Actor, personId: string): Promise<void> {
+    if (actor.kind !== 'person') return;
+    const where = { id: { in: [actor.id, personId] } };
+    const people = await this.db.client.person.findMany({ where, select: { id: true, email: true } });
+    if (new Set(people.map(humanOf)).size < 2)
+      throw new DomainError(
+        'forbidden',
+        'policy_denied',
+        'This is another account of your own: it has your e-mail address.',
+        'Another administrator must do this.',
+      );
   }
 
   private async endAll(tx: Tx, actor: Actor, personId: string, reason: Farewell) {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AuditService } from '../audit/audit.service.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import { grantFacts, subjectOf, withNeighbours } from '../grants/grant.js';
+import { humanOf } from '../identity/standing.js';
 import type { PersonActor } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
@@ -61,11 +62,18 @@ export class ReviewsService {
       await tx.$queryRaw`SELECT 1 FROM break_glass_review WHERE id = ${grant.id}::uuid FOR UPDATE`;
       const { closedAt } = await this.row(tx, grant.id);
       if (closedAt !== null) throw closedAlready(closedAt);
+      if (await this.areOneHuman(tx, actor.id, grant.personId)) throw ownReview();
       const data = { closedBy: actor.id, comment, closedAt: this.clock.now() };
       await tx.breakGlassReview.update({ where: { id: grant.id }, data });
       await this.audit.append(tx, actor, { action: 'review.close', ...subjectOf(grant), details: { comment } });
       return present(await this.row(tx, grant.id));
     });
+  }
+
+  /** One human may have two rows, by two providers. */
+  private async areOneHuman(tx: Tx, ...ids: [string, string]): Promise<boolean> {
+    const people = await tx.person.findMany({ where: { id: { in: ids } }, select: { id: true, email: true } });
+    return new Set(people.map(humanOf)).size < 2;
   }
 
   private async row(db: Tx, id: string): Promise<ReviewRow> {

@@ -114,7 +114,8 @@ export class AuditService extends RefusalRecord implements OnModuleInit, OnAppli
 
   /** By what a refusal is counted in place of having its own line: those that anybody could cause without end. */
   private counted(error: DomainError, call: Call | undefined): string | undefined {
-    if (call?.actor?.kind === 'person') return error.code === 'too_many_requests' ? call.actor.id : undefined;
+    const who = call?.actor;
+    if (who && who.kind !== 'system') return error.code === 'too_many_requests' ? who.id : undefined;
     return this.settings.anonymousCallsPerMinute === 0 ? undefined : networkOf(call?.address);
   }
 

@@ -15,7 +15,7 @@ import { writable } from '../targets/target.js';
 import { TrustService } from '../targets/trust.service.js';
 import type { IssuePassword, LoginPassword } from './passwords.contract.js';
 import { recordWhileLive } from './tokens.queries.js';
-import { endpointFor, notActive, otherEndpoints, presentWay, refuseState, type Way } from './way-in.js';
+import { endpointFor, notActive, otherEndpoints, presentWay, refuseOthers, refuseState, type Way } from './way-in.js';
 
 /**
  * Passwords for live grants of method password: made here, shown once, known to the target as a verifier and to nobody else.
@@ -46,6 +46,7 @@ export class PasswordsService {
     const now = this.clock.now();
     if (grant.personId === actor.id) refuseState(grant, now);
     this.policy.authorize(actor, 'issuePassword', grantFacts(grant, now));
+    refuseOthers(grant, actor);
     if (grant.method !== 'password') throw usesTokens();
     const endpoint = endpointFor(grant.target.endpoints, input, writable);
     if (endpoint.kind === 'proxy') throw unknownToProxy();

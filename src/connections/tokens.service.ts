@@ -17,7 +17,7 @@ import type { LoginToken, MintToken } from './tokens.contract.js';
 import { factsOf, mintable, recordIfUnchanged, recordWhileLive, type Mintable } from './tokens.queries.js';
 import { TokenSigning, type SignedToken } from './tokens.signing.js';
 import type { SigningHost } from './signing-host.js';
-import { endpointFor, notActive, otherEndpoints, presentWay, refuseState } from './way-in.js';
+import { endpointFor, notActive, otherEndpoints, presentWay, refuseOthers, refuseState } from './way-in.js';
 
 type EndpointRow = Mintable['target']['endpoints'][number];
 
@@ -87,6 +87,7 @@ export class TokensService {
     const now = this.clock.now();
     if (grant.personId === actor.id) refuseState(grant, now);
     this.policy.authorize(actor, 'mintToken', factsOf(grant, isLive(grant, now)));
+    refuseOthers(grant, actor);
     if (grant.method !== 'iam') throw usesPassword();
     const endpoint = endpointFor(grant.target.endpoints, input, usual);
     const signedFor = this.signing.hostFor(grant.target, endpoint);

@@ -1,5 +1,6 @@
 import { isOver } from '../grants/lifecycle.js';
 import type { GrantRow } from '../grants/grant.js';
+import type { PersonActor } from '../platform/actor.js';
 import { DomainError } from '../platform/errors.js';
 import type { TlsAdvice } from '../targets/trust-advice.js';
 import { recipes, type RecipeInput } from './recipe.js';
@@ -80,4 +81,18 @@ export function presentWay(
     tls: { mode, servername, authority, caBundleUrl, caBundlePkcs7Url, caIdentifier, caExpiresAt },
     recipes: chosen.map(({ client, text, notes }) => ({ client, text, notes: [...notes] })),
   };
+}
+
+/**
+ * A floor below every policy: who gets a token or a password is the person whose login it opens, and nobody in their place.
+ * @throws DomainError `not_your_grant`
+ */
+export function refuseOthers(grant: { personId: string }, actor: PersonActor): void {
+  if (grant.personId === actor.id) return;
+  throw new DomainError(
+    'forbidden',
+    'not_your_grant',
+    'Only the holder of a grant logs in with it, whatever policy allows.',
+    'Ask for access of your own with POST /v1/requests.',
+  );
 }

@@ -78,7 +78,7 @@ export function apart<T>(run: () => Promise<T>): Promise<T> {
  */
 export function part<T>(action: string, run: () => Promise<T>): Promise<T> {
   const call = storage.getStore();
-  return call ? storage.run({ ...call, action, subject: {}, idempotent: undefined }, run) : run();
+  return call ? storage.run({ ...call, action, subject: {}, decided: undefined, idempotent: undefined }, run) : run();
 }
 
 /** Says what the current call is about, as soon as it is known; a later refusal is then audited with it. */

@@ -37,6 +37,7 @@ export class Admission {
     if (!forSomebody || caller.kind === 'person') await this.limits.countPerson(call, callerKey(caller));
     if (!forSomebody) return;
     if (caller.kind === 'person') throw onlyServices();
+    await this.limits.countService(call, caller.id);
     const actor = await this.actFor(caller, { name, token }).catch(async (error: unknown) => {
       await this.limits.countPerson(call, caller.id);
       throw error;
@@ -52,7 +53,7 @@ export class Admission {
       );
     } catch (error) {
       // one without any token was counted when it came in
-      const bad = error instanceof DomainError && error.kind === 'unauthenticated' && authorization !== undefined;
+      const bad = error instanceof DomainError && error.kind !== 'unavailable' && authorization !== undefined;
       if (bad) await this.limits.countAddress(call, true);
       throw error;
     }

@@ -136,6 +136,12 @@ export const serviceActions: ReadonlySet<Action> = new Set<Action>([
   ...(['viewTargets', 'viewTrust', 'viewMetrics', 'viewReadiness', 'actFor'] as const),
 ]);
 
+/** What a service may be let do for a person whom it merely names, without a token of theirs. No policy makes it more. */
+export const namedActions: ReadonlySet<Action> = new Set<Action>([
+  ...(['request', 'skipApproval', 'cancel', 'viewTargets', 'viewTrust'] as const),
+  ...(['viewRequests', 'viewGrants', 'viewReviews', 'viewConnections', 'viewAudit', 'viewDrift'] as const),
+]);
+
 /** Actions whose lists are narrowed by scope: ask `visible`. */
 export type RecordsAction = ActionOf<'records'>;
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { systemActor, type PersonActor, type PersonId } from '../platform/actor.js';
+import { systemActor, type PersonActor, type PersonId, type ServiceActor, type ServiceId } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { defaultPolicyFile, PolicyEngine } from './engine.js';
-import { PolicyService, type GrantFacts, type ProfileFacts, type RequestFacts } from './policy.service.js';
+import { actions, PolicyService, type GrantFacts, type ProfileFacts, type RequestFacts } from './policy.service.js';
 
 class FixedClock extends Clock {
   at = new Date('2026-03-10T10:00:00Z');
@@ -62,6 +62,33 @@ function refusalOf(ask: () => unknown): DomainError {
   }
   throw new Error('it was allowed');
 }
+
+describe('a floor below every policy', () => {
+  const lax = new PolicyService(new PolicyEngine('@id("all") permit (principal, action, resource);', 'lax'), clock);
+  const service: ServiceActor = {
+    ...{
+      kind: 'service',
+      id: 's' as ServiceId,
+      name: 'portal',
+      keyId: 'k',
+      scopes: actions,
+      groups: [],
+      locked: false,
+    },
+    ...{ actsForAnybody: true, actsFor: [], address: undefined, correlationId: 'c' },
+  };
+  const through = (proof: 'named' | 'token'): PersonActor => ({ ...person('ana'), via: { service, proof } });
+
+  test('a name opens nothing, whatever is permitted', () => {
+    for (const action of ['mintToken', 'issuePassword', 'revoke'] as const) {
+      expect(lax.decide(through('named'), action, grant).allowed).toBe(false);
+      expect(lax.foresee(through('named'), action, grant).allowed).toBe(false);
+      expect(lax.decide(through('token'), action, grant).allowed).toBe(true);
+    }
+    expect(lax.decide(through('named'), 'administerTargets').allowed).toBe(false);
+    expect(lax.decide(through('named'), 'request', profile, access).allowed).toBe(true);
+  });
+});
 
 describe('authorize', () => {
   test('answers the decision when allowed', () => {

@@ -9,6 +9,7 @@ import type { Rules } from './engine.js';
 import { inScope, refuseBeyondKey } from './key-scope.js';
 import {
   actionKinds,
+  namedActions,
   scopes,
   type About,
   type Action,
@@ -108,16 +109,16 @@ export class PolicyService {
     this.#record(actor, action);
     if (!inScope(actor, action)) return beyondKey(action);
     const question = this.question(actor, action, ...about);
-    const decision = this.rules.decide(question);
+    const decision = proven(actor, action, this.rules.decide(question));
     this.#keep(readerOf(actor, action), question, decision);
-    this.#decided(decision);
+    if (decision.allowed) this.#decided(decision); // of a refusal `authorize` tells; a mere question decided nothing
     return decision;
   }
 
   /** What {@link decide} would say, for lists of what somebody could do: nobody tried any of it, so none is kept for dry runs. */
   foresee<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
     if (!inScope(actor, action)) return beyondKey(action);
-    return this.rules.decide(this.question(actor, action, ...about));
+    return proven(actor, action, this.rules.decide(this.question(actor, action, ...about)));
   }
 
   /** What {@link decide} asks, for whoever asks it of other rules. */
@@ -197,6 +198,17 @@ function readerOf(actor: Actor, action: Action): Reader {
   if (actor.kind !== 'system') return actor;
   throw new Error(`job ${actor.name} asked policy about ${action}; only people and services are asked about`);
 }
+
+/** A floor below every policy: a name opens nothing, whatever is permitted. The policy that is shipped says the same, with advice. */
+const proven = (actor: Actor, action: Action, decision: Decision): Decision =>
+  decision.allowed && actor.kind === 'person' && actor.via?.proof === 'named' && !namedActions.has(action)
+    ? {
+        ...{ allowed: false, policies: [], approvals: 0, errors: [] },
+        advice: [
+          'A service that only names you must send an access token of yours along, as Usher-On-Behalf-Of-Token.',
+        ],
+      }
+    : decision;
 
 const beyondKey = (action: Action): Decision => ({
   allowed: false,

@@ -9,6 +9,7 @@ import {
   someone,
   type Asked,
   type Registered,
+  newName,
 } from '../support/people.ts';
 import { refuses } from '../support/refusal.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
@@ -184,6 +185,10 @@ describe('the review', () => {
       expect((await close(who, grantId)).body).toMatchObject({ status: 403, code: 'own_review' });
       expect(await reviewsOf(who)).toContain(grantId);
     }
+    const address = { email: `${newName()}@example.com` };
+    const other = await broken(someone(usher, ['break-glass'], address));
+    const twin = someone(usher, ['security'], { email: address.email.toUpperCase() });
+    expect((await close(twin, other.grantId)).body).toMatchObject({ status: 403, code: 'own_review' });
     const { grantId } = await broken(onCall());
     expect((await close(carol, grantId)).body).toMatchObject({ status: 403, code: 'policy_denied' });
     expect((await close(someone(usher, ['engineers']), grantId)).body).toMatchObject({ code: 'grant_not_found' });

@@ -68,6 +68,11 @@ test.each([
     /21 root fields/,
   ],
   [
+    'root fields in a fragment',
+    `{ ...A ... on Query { ...A } } fragment A on Query { ${Array.from({ length: 11 }, (_, index) => `a${index}: targets { nextCursor }`).join(' ')} }`,
+    /22 root fields/,
+  ],
+  [
     'fragments in fragments',
     `{ __schema { types { ...A } } } fragment A on __Type { ${Array.from({ length: 40 }, (_, i) => `a${i}: fields { type { ...B } }`).join(' ')} } fragment B on __Type { ${Array.from({ length: 40 }, (_, i) => `b${i}: fields { name }`).join(' ')} }`,
     /more than 1000 fields/,

@@ -15,9 +15,10 @@ const FIELD_LIMIT = 1_000;
 /** Keeps a small document from asking for a large amount of work, by aliases or by fragments in fragments. */
 export function limitSelections(context: ValidationContext): ASTVisitor {
   const size = counter(context);
+  const rootsOf = counter(context, 'roots');
   return {
     OperationDefinition: (operation) => {
-      const roots = operation.selectionSet.selections.length;
+      const roots = rootsOf(operation.selectionSet);
       if (roots > ROOT_LIMIT)
         context.reportError(tooMuch(`${roots} root fields; at most ${ROOT_LIMIT} are answered at once`));
       else if (size(operation.selectionSet) > FIELD_LIMIT)
@@ -28,8 +29,8 @@ export function limitSelections(context: ValidationContext): ASTVisitor {
 
 const tooMuch = (what: string): GraphQLError => new GraphQLError(`The document has ${what}.`);
 
-/** Counts the fields below a selection; a fragment once, however often it is spread, and a circle of them not at all. */
-function counter(context: ValidationContext): (selections: SelectionSetNode) => number {
+/** Counts the fields below a selection, or only those at its root; a fragment once, however often it is spread, and a circle of them not at all. */
+function counter(context: ValidationContext, which: 'all' | 'roots' = 'all'): (selections: SelectionSetNode) => number {
   const known = new Map<string, number>();
   const ofFragment = (fragment: FragmentDefinitionNode): number => {
     const name = fragment.name.value;
@@ -47,6 +48,7 @@ function counter(context: ValidationContext): (selections: SelectionSetNode) => 
         const fragment = context.getFragment(selection.name.value);
         return sum + (fragment ? ofFragment(fragment) : 0);
       }
+      if (selection.kind === Kind.FIELD && which === 'roots') return sum + 1;
       const inner = selection.selectionSet ? below(selection.selectionSet) : 0;
       return sum + inner + (selection.kind === Kind.FIELD ? 1 : 0);
     }, 0);

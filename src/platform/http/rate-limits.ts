@@ -9,6 +9,9 @@ const WINDOW_SECONDS = 60;
 /** A token that is no good costs more to look at than none, and may be one of many guesses. */
 const BAD_TOKEN = 2;
 
+/** How many people's worth of calls a service has for all of them together. */
+const FOR_PEOPLE = 10;
+
 /** Only these two: whoever watches over the process must hear from it, whatever else goes on. */
 export const isHealth = (url: string): boolean => /^\/health\/(?:live|ready)(?:\?|$)/.test(url);
 
@@ -19,10 +22,12 @@ export const isHealth = (url: string): boolean => /^\/health\/(?:live|ready)(?:\
 @Injectable()
 export class RateLimits {
   private readonly people: RateLimiterMemory | undefined;
+  private readonly services: RateLimiterMemory | undefined;
   private readonly addresses: RateLimiterMemory | undefined;
 
   constructor(@Inject(SETTINGS) settings: Pick<Settings, 'callsPerMinute' | 'anonymousCallsPerMinute'>) {
     this.people = limiter(settings.callsPerMinute);
+    this.services = limiter(settings.callsPerMinute * FOR_PEOPLE);
     this.addresses = limiter(settings.anonymousCallsPerMinute);
   }
 
@@ -36,6 +41,11 @@ export class RateLimits {
       1,
       'One program should not need so many: ask for lists, and wait.',
     );
+  }
+
+  /** Counts a call that a service makes for anybody. @throws DomainError `too_many_requests` */
+  async countService(call: Call, serviceId: string): Promise<void> {
+    await spend(this.services, 'person', call, serviceId, 1, 'Ask for lists, and wait; or have the limit raised.');
   }
 
   /**
