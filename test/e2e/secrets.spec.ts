@@ -165,10 +165,10 @@ async function lifeOfKeys(): Promise<void> {
   const portal = { name: 'secrets-portal', description: CANARY, actsForAnybody: true };
   const { id } = (await dave.post<{ id: string }>('/v1/services', portal)).body;
   const path = `/v1/services/${id}/keys`;
-  const keyed = { 'idempotency-key': 'the-same-key' };
+  const keyed = (key: string) => ({ 'idempotency-key': key });
   const scopes = ['actFor', 'request', 'viewTargets', 'viewRequests'];
-  const made = await dave.post<{ key: string; apiKey: { id: string } }>(path, { scopes }, keyed);
-  const rotated = await dave.post<{ key: string }>(`${path}/${made.body.apiKey.id}/rotate`, {}, keyed);
+  const made = await dave.post<{ key: string; apiKey: { id: string } }>(path, { scopes }, keyed('for-the-first'));
+  const rotated = await dave.post<{ key: string }>(`${path}/${made.body.apiKey.id}/rotate`, {}, keyed('for-the-next'));
   const twin = await dave.graphql<{ createApiKey: { key: string } }>(
     `mutation { createApiKey(serviceId: "${id}", input: { scopes: ["viewTargets"] }) { key } }`,
   );
