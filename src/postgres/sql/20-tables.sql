@@ -109,7 +109,7 @@ REVOKE ALL ON usher.mutex, usher.login, usher.lease, usher.opened, usher.swept, 
 
 -- What the leases give at this moment: what was agreed, as far as the allow-list still has it.
 CREATE VIEW usher.standing AS
-  SELECT l.role, l.login, l.grant_id, l.profile, l.method, l.ends_at, ARRAY(SELECT unnest(l.groups) INTERSECT SELECT unnest(p.groups)) AS groups,
+  SELECT l.role, l.login, l.grant_id, l.profile, l.method, l.ends_at, ARRAY(SELECT DISTINCT g FROM unnest(l.groups) g WHERE g = ANY (p.groups)) AS groups,
          least(l.connection_limit, p.connection_limit) AS connection_limit, l.creates_roles AND p.creates_roles AS creates_roles
     FROM usher.lease l JOIN usher.profile p ON p.name = l.profile
    WHERE l.closed_at IS NULL AND l.ends_at > clock_timestamp() AND p.enabled AND l.method = ANY (p.methods);

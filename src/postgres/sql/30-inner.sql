@@ -58,17 +58,22 @@ END $$;
 -- DBA may later have added something rich to it. rds_password is the one exception, for profiles of allow_password_manager().
 CREATE FUNCTION usher._bad_group(g text, manages_passwords boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  up oid[] := ARRAY[to_regrole(quote_ident(g))::oid];
+  more oid[];
 BEGIN
-  RETURN (WITH RECURSIVE up(o) AS (
-    SELECT oid FROM pg_roles WHERE rolname = g
-    UNION SELECT m.roleid FROM pg_auth_members m JOIN up ON m.member = up.o)
-  SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM up) THEN 'does not exist' ELSE (
-    SELECT 'reaches ' || quote_ident(r.rolname) FROM up JOIN pg_roles r ON r.oid = up.o
-     WHERE r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls OR r.rolcanlogin
-        OR (r.rolname ~ '^(usher_|rds)' AND NOT (manages_passwords AND r.rolname = 'rds_password'))
-        OR (r.rolname ~ '^pg_' AND r.rolname NOT IN ('pg_read_all_data', 'pg_write_all_data', 'pg_monitor',
-              'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables', 'pg_maintain'))
-     LIMIT 1) END);
+  IF up[1] IS NULL OR octet_length(g) > 63 THEN RETURN 'does not exist'; END IF;   -- to_regrole() would cut it
+  LOOP
+    more := ARRAY(SELECT DISTINCT m.roleid FROM pg_auth_members m WHERE m.member = ANY (up) AND m.roleid <> ALL (up));
+    EXIT WHEN more = '{}';
+    up := up || more;
+  END LOOP;
+  RETURN (SELECT 'reaches ' || quote_ident(r.rolname) FROM pg_roles r
+    WHERE r.oid = ANY (up) AND (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls OR r.rolcanlogin
+       OR (r.rolname ~ '^(usher_|rds)' AND NOT (manages_passwords AND r.rolname = 'rds_password'))
+       OR (r.rolname ~ '^pg_' AND r.rolname NOT IN ('pg_read_all_data', 'pg_write_all_data', 'pg_monitor',
+             'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables', 'pg_maintain')))
+    LIMIT 1);
 END $$;
 
 -- With rds.restrict_password_commands only members of rds_password may set a password or VALID UNTIL.

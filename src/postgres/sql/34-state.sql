@@ -33,14 +33,27 @@ EXCEPTION WHEN lock_not_available THEN
 END $$;
 
 -- The sum of the leases that stand. In plpgsql, as all that is asked at each open and close: its plans are kept for the session,
--- those of a function in plain SQL are made anew at each call, and that costs more than what is asked.
+-- those of a function in plain SQL are made anew at each call, and that costs more than what is asked. For the same reason few
+-- queries ask much, and what can be said without one is.
 CREATE FUNCTION usher._wanted(u oid, OUT live int, OUT method text, OUT until timestamptz, OUT connections int,
   OUT creates_roles boolean, OUT groups oid[]) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  s usher.standing;
+  g text;
 BEGIN
-  SELECT count(*)::int, max(s.method), max(s.ends_at), max(s.connection_limit), coalesce(bool_or(s.creates_roles), false),
-         array_remove(ARRAY(SELECT DISTINCT to_regrole(quote_ident(g))::oid FROM usher.standing x,
-           unnest(x.groups || CASE WHEN x.method = 'iam' THEN '{rds_iam}'::text[] ELSE '{}' END) g WHERE x.role = u), NULL)
-    INTO live, method, until, connections, creates_roles, groups FROM usher.standing s WHERE s.role = u;
+  live := 0; creates_roles := false; groups := '{}';
+  FOR s IN SELECT * FROM usher.standing x WHERE x.role = u LOOP
+    live := live + 1;
+    method := greatest(method, s.method);
+    until := greatest(until, s.ends_at);
+    connections := greatest(connections, s.connection_limit);
+    creates_roles := creates_roles OR s.creates_roles;
+    FOREACH g IN ARRAY s.groups || CASE WHEN s.method = 'iam' THEN '{rds_iam}'::text[] ELSE '{}' END LOOP
+      IF to_regrole(quote_ident(g)) IS NOT NULL AND to_regrole(quote_ident(g))::oid <> ALL (groups) THEN
+        groups := groups || to_regrole(quote_ident(g))::oid;
+      END IF;
+    END LOOP;
+  END LOOP;
 END $$;
 
 -- Takes what no lease gives. True when a membership was lost. One that may not be taken, or that somebody keeps locked, stays for
@@ -94,38 +107,51 @@ DECLARE
   l record;
   nm name;
   w record;
-  fresh name[];
+  h record;
+  g oid;
+  fresh text;
   shut boolean;
 BEGIN
   SELECT x.name, r.rolname, r.rolcreaterole INTO l FROM usher.login x JOIN pg_roles r ON r.oid = x.role
    WHERE x.role = u AND x.dropped_at IS NULL;
   IF NOT FOUND THEN RETURN jsonb_build_object('live', 0, 'dropped', true); END IF;
   nm := l.rolname;
-  IF nm <> l.name AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = l.name) THEN
-    PERFORM usher._insist(u, format('ALTER ROLE %I RENAME TO %I', nm, l.name));
-    nm := l.name;
+  IF nm <> l.name THEN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = l.name) THEN
+      PERFORM usher._insist(u, format('ALTER ROLE %I RENAME TO %I', nm, l.name));
+      nm := l.name;
+    END IF;
   END IF;
   SELECT * INTO w FROM usher._wanted(u);
   IF w.live = 0 THEN shut := usher._nologin(u, nm); END IF;   -- door first, privileges after
   IF w.live > 0 AND NOT w.creates_roles AND l.rolcreaterole THEN
     PERFORM usher._insist(u, format('ALTER ROLE %I NOCREATEROLE', nm));
   END IF;
+  -- what it has of us; and whether there is anything else: then, and only then, it is gone through
+  SELECT array_agg(m.roleid) FILTER (WHERE m.member = u AND (NOT usher._since16() OR m.grantor = 'usher_owner'::regrole)) AS given,
+         bool_or(m.roleid = u AND m.member <> 'usher_owner'::regrole
+           OR m.member = u AND m.roleid <> 'usher_managed'::regrole AND m.roleid <> ALL (w.groups)) AS odd
+    INTO h FROM pg_auth_members m WHERE m.member = u OR m.roleid = u;
   -- before 16 a session that has SET ROLE to a group stays in it after the REVOKE: the sweep ends what is older than this
-  IF usher._strip(u, nm, w.groups || CASE WHEN shut IS FALSE THEN ARRAY[to_regrole('rds_iam')::oid] ELSE '{}' END) AND NOT usher._since16() THEN
-    UPDATE usher.login x SET lost_at = clock_timestamp() WHERE x.name = l.name;
+  IF h.odd THEN
+    IF usher._strip(u, nm, w.groups || CASE WHEN shut IS FALSE THEN ARRAY[to_regrole('rds_iam')::oid] ELSE '{}' END) AND NOT usher._since16() THEN
+      UPDATE usher.login x SET lost_at = clock_timestamp() WHERE x.name = l.name;
+    END IF;
   END IF;
   IF w.live > 0 THEN                               -- before the groups: on 16+ each GRANT makes the next command on a role slow
     PERFORM usher._insist(u, format('ALTER ROLE %I LOGIN CONNECTION LIMIT %s VALID UNTIL %L', nm, w.connections, w.until)
       || CASE WHEN w.creates_roles THEN ' CREATEROLE' ELSE '' END || CASE WHEN w.method = 'iam' THEN ' PASSWORD NULL' ELSE '' END);
   END IF;
-  fresh := ARRAY(SELECT x.rolname FROM pg_roles x WHERE x.oid = ANY (w.groups) AND NOT EXISTS (SELECT 1 FROM pg_auth_members m
-    WHERE m.roleid = x.oid AND m.member = u AND (NOT usher._since16() OR m.grantor = 'usher_owner'::regrole)) ORDER BY 1);
-  IF fresh <> '{}' THEN
+  FOREACH g IN ARRAY w.groups LOOP                 -- regrole writes a name as quote_ident() does
+    IF g <> ALL (coalesce(h.given, '{}')) THEN fresh := concat_ws(', ', fresh, g::regrole::text); END IF;
+  END LOOP;
+  IF fresh IS NOT NULL THEN
     -- SET FALSE: the person uses the group's rights and never becomes the group, so owns nothing in its name
-    PERFORM usher._insist(u, format('GRANT %s TO %I', usher._list(fresh), nm)
+    PERFORM usher._insist(u, format('GRANT %s TO %I', fresh, nm)
       || CASE WHEN usher._since16() THEN ' WITH INHERIT TRUE, SET FALSE' ELSE '' END);
   END IF;
-  RETURN jsonb_build_object('login', l.name, 'live', w.live, 'ends_at', w.until, 'leftover', usher._leftover(u, w.groups))
+  RETURN jsonb_build_object('login', l.name, 'live', w.live, 'ends_at', w.until,
+      'leftover', CASE WHEN h.odd THEN usher._leftover(u, w.groups) ELSE '{}' END)
     || CASE WHEN shut IS FALSE THEN '{"locked": true}'::jsonb ELSE '{}' END;
 END $$;
 

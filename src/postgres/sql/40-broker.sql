@@ -8,19 +8,30 @@ RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 #variable_conflict use_variable
 DECLARE
   t timestamptz;
+  k record;
   s jsonb;
-  p usher.profile;
+  l usher.login;
   old usher.lease;
+  p usher.profile;
   u oid;
   fresh boolean;
 BEGIN
   PERFORM usher._lock();
   t := clock_timestamp();                          -- not now(): the caller chooses when his transaction began
-  s := (SELECT jsonb_object_agg(name, value) FROM usher.setting);
-  SELECT l.role INTO u FROM usher.login l JOIN pg_roles r ON r.oid = l.role WHERE l.name = login AND l.dropped_at IS NULL;
+  -- one query, as each costs more than what it asks. odd: what _check_role() has to go through
+  SELECT w AS login, x AS lease, y AS profile, r.oid AS role, (SELECT jsonb_object_agg(name, value) FROM usher.setting) AS settings,
+         (SELECT count(*)::int FROM usher.lease z WHERE z.role = w.role AND z.closed_at IS NULL) AS live,
+         r.rolsuper OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
+           OR EXISTS (SELECT 1 FROM pg_db_role_setting c WHERE c.setrole = r.oid)
+           OR EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.roleid = r.oid AND m.member <> 'usher_owner'::regrole) AS odd
+    INTO k FROM (SELECT) AS nothing LEFT JOIN usher.login w ON w.name = login LEFT JOIN pg_roles r ON r.oid = w.role AND w.dropped_at IS NULL
+    LEFT JOIN usher.lease x ON x.grant_id = grant_id LEFT JOIN usher.profile y ON y.name = profile AND y.enabled;
+  s := k.settings;
+  l := k.login;
+  old := k.lease;
+  p := k.profile;
+  u := k.role;
   fresh := u IS NULL;
-  SELECT * INTO old FROM usher.lease x WHERE x.grant_id = grant_id;
-  SELECT * INTO p FROM usher.profile x WHERE x.name = profile AND x.enabled;
   IF old.grant_id IS NULL THEN
     PERFORM usher._check_names(login, grant_id, method, s);
     PERFORM usher._check_profile(p, method, s);
@@ -37,8 +48,11 @@ BEGIN
       AND ends_at > coalesce(old.opened_at, t) + make_interval(mins => p.max_minutes + 1) THEN
     PERFORM usher._refuse('ends_at', 'ends_at is not within the maximum of the profile', '42501');
   END IF;
-  PERFORM usher._check_login(login, person, method, old.grant_id IS NOT NULL, s);
-  IF old.grant_id IS NULL THEN PERFORM usher._count_opening(login, t, s); END IF;
+  PERFORM usher._check_login(l, login, person, method, k.live, k.odd);
+  IF old.grant_id IS NULL THEN
+    IF k.live >= (s->>'max_live_per_login')::int THEN PERFORM usher._refuse('quota', 'too many live leases for this login', '54000'); END IF;
+    PERFORM usher._count_opening(l.name IS NULL OR l.dropped_at IS NOT NULL, t, s);
+  END IF;
 
   u := coalesce(u, usher._make(login, person, method));
   INSERT INTO usher.lease AS x (grant_id, role, login, profile, method, opened_at, ends_at, groups, connection_limit, creates_roles)
@@ -67,6 +81,7 @@ END $$;
 -- May this profile be given now?
 CREATE FUNCTION usher._check_profile(p usher.profile, method text, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+  g text;
   bad text;
 BEGIN
   IF s->>'paused' <> 'off' THEN
@@ -76,10 +91,10 @@ BEGIN
   IF method IS NULL OR method <> ALL (p.methods) THEN
     PERFORM usher._refuse('method', 'method is not allowed for this profile', '42501');
   END IF;
-  SELECT g || ': ' || b INTO bad FROM unnest(p.groups) g, usher._bad_group(g, p.manages_passwords) b WHERE b IS NOT NULL LIMIT 1;
-  IF bad IS NOT NULL THEN
-    PERFORM usher._refuse('group', format('profile names a group that may not be given: %s', bad), '42501');
-  END IF;
+  FOREACH g IN ARRAY p.groups LOOP
+    bad := usher._bad_group(g, p.manages_passwords);
+    IF bad IS NOT NULL THEN PERFORM usher._refuse('group', format('profile names a group that may not be given: %s: %s', g, bad), '42501'); END IF;
+  END LOOP;
   IF NOT usher._may_set_passwords() THEN
     PERFORM usher._refuse('rds_password', 'rds.restrict_password_commands is on: GRANT rds_password TO usher_owner', '42501');
   END IF;
@@ -107,13 +122,10 @@ BEGIN
 END $$;
 
 -- The name: is it free, or this person's, harmless, and used by this method?
-CREATE FUNCTION usher._check_login(login text, person text, method text, known boolean, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION usher._check_login(l usher.login, login text, person text, method text, live int, odd boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  l usher.login;
-  u oid := (SELECT oid FROM pg_roles WHERE rolname = login);
-  live int;
+  u oid := to_regrole(quote_ident(login))::oid;    -- its length is checked
 BEGIN
-  SELECT x.* INTO l FROM usher.login x WHERE x.name = login;
   IF person IS NULL OR octet_length(person) NOT BETWEEN 8 AND 64 OR person !~ '^[A-Za-z0-9_.:-]+$' OR person <> l.person THEN
     PERFORM usher._refuse('person', 'the login belongs to another person, for ever', '42501');
   END IF;
@@ -127,16 +139,13 @@ BEGIN
   IF l.role IS NULL THEN RETURN; END IF;
   IF u IS NULL AND l.dropped_at IS NULL THEN       -- renamed, or dropped by hand
     PERFORM usher._sync(l.role);
-    u := (SELECT oid FROM pg_roles WHERE rolname = login);
-  END IF;
-  live := (SELECT count(*) FROM usher.lease x WHERE x.role = l.role AND x.closed_at IS NULL);
-  IF NOT known AND live >= (s->>'max_live_per_login')::int THEN
-    PERFORM usher._refuse('quota', 'too many live leases for this login', '54000');
+    u := to_regrole(quote_ident(login))::oid;
+    odd := true;
   END IF;
   IF l.person IS NULL OR l.method IS NULL THEN
     UPDATE usher.login x SET person = _check_login.person, method = _check_login.method WHERE x.name = login;
   END IF;
-  IF u IS NOT NULL THEN PERFORM usher._check_role(u, login, method, live); END IF;
+  IF u IS NOT NULL AND (odd OR live = 0 AND method = 'password') THEN PERFORM usher._check_role(u, login, method, live); END IF;
 END $$;
 
 -- A role that is ours: what did it pick up while it had no lease?
@@ -165,15 +174,16 @@ END $$;
 
 -- Quotas bound what a thief of the broker's login can fill up, and are asked for new leases only: an end can always be moved, and
 -- closing never asks. By minutes, so that a long history costs nothing.
-CREATE FUNCTION usher._count_opening(login text, t timestamptz, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION usher._count_opening(fresh boolean, t timestamptz, s jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF (SELECT sum(n) FROM usher.opened WHERE minute > t - interval '1 h') >= (s->>'max_opens_per_hour')::int
      OR EXISTS (SELECT 1 FROM usher.lease x WHERE x.closed_at IS NULL OFFSET (s->>'max_live_leases')::int - 1) THEN
     PERFORM usher._refuse('quota', 'too many leases', '54000');
   END IF;
-  IF NOT EXISTS (SELECT 1 FROM usher.login x WHERE x.name = login AND x.dropped_at IS NULL)
-     AND (SELECT count(*) FROM usher.login x WHERE x.dropped_at IS NULL) >= (s->>'max_logins')::int THEN
-    PERFORM usher._refuse('quota', 'too many logins', '54000');
+  IF fresh THEN
+    IF (SELECT count(*) FROM usher.login x WHERE x.dropped_at IS NULL) >= (s->>'max_logins')::int THEN
+      PERFORM usher._refuse('quota', 'too many logins', '54000');
+    END IF;
   END IF;
   INSERT INTO usher.opened AS o VALUES (date_trunc('minute', t), 1) ON CONFLICT (minute) DO UPDATE SET n = o.n + 1;
 END $$;
