@@ -6,6 +6,9 @@ import { PolicyModule } from '../policy/policy.module.js';
 import { TargetsModule } from '../targets/targets.module.js';
 import { DecisionBatch } from './decision-batch.service.js';
 import { DecisionsService } from './decisions.service.js';
+import { DelegationsController } from './delegations.controller.js';
+import { DelegationsResolver } from './delegations.resolver.js';
+import { DelegationsService } from './delegations.service.js';
 import { ApiKeysController } from './api-keys.controller.js';
 import { ApiKeysResolver } from './api-keys.resolver.js';
 import { ApiKeysService } from './api-keys.service.js';
@@ -14,6 +17,7 @@ import { EditsService } from './edits.service.js';
 import { ExtensionsController } from './extensions.controller.js';
 import { ExtensionsResolver } from './extensions.resolver.js';
 import { ExtensionsService } from './extensions.service.js';
+import { Farewells } from './farewells.js';
 import { Lapses } from './lapses.js';
 import { AccessOptions } from './options.service.js';
 import { OverviewController } from './overview.controller.js';
@@ -25,6 +29,7 @@ import { PeopleService } from './people.service.js';
 import { Renewals } from './renewals.js';
 import { Replacements } from './replacements.js';
 import { RequestLedger } from './request-ledger.js';
+import { RequestSight } from './request-sight.js';
 import { RequestsController } from './requests.controller.js';
 import { RequestJobs } from './requests.job.js';
 import { RequestsResolver } from './requests.resolver.js';
@@ -36,6 +41,7 @@ import { ReviewsService } from './reviews.service.js';
 import { TargetLocksController } from './target-locks.controller.js';
 import { TargetLocksResolver } from './target-locks.resolver.js';
 import { TargetLocks } from './target-locks.service.js';
+import { Titles } from './titles.js';
 import { SignInController } from './sign-in.controller.js';
 import { ServicesController } from './services.controller.js';
 import { ServicesResolver } from './services.resolver.js';
@@ -45,18 +51,19 @@ import { ServicesService } from './services.service.js';
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule, TargetsModule],
   controllers: [
-    ...[RequestsController, ExtensionsController, ReviewsController, SignInController],
+    ...[RequestsController, DelegationsController, ExtensionsController, ReviewsController, SignInController],
     ...[PeopleController, TargetLocksController, OverviewController],
     ...[ServicesController, ApiKeysController],
   ],
   providers: [
     ...[RequestsService, Drafts, RequestLedger, Renewals, Lapses, Replacements, RequestsResolver, RequestJobs],
-    ...[DecisionsService, DecisionBatch, EditsService, RequestReviews],
+    ...[DecisionsService, DecisionBatch, EditsService, RequestReviews, RequestSight],
+    ...[DelegationsService, DelegationsResolver, Titles],
     ...[ExtensionsService, ExtensionsResolver],
     ...[ReviewsService, ReviewsResolver],
     ...[TargetLocks, TargetLocksResolver],
     ...[AccessOptions, AccessOverview, OverviewResolver],
-    ...[PeopleService, PeopleResolver],
+    ...[PeopleService, PeopleResolver, Farewells],
     ...[ServicesService, ServicesResolver, ApiKeysService, ApiKeysResolver],
   ],
   exports: [RequestJobs],

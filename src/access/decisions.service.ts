@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { GrantsService } from '../grants/grants.service.js';
 import { refuseEnded } from '../grants/lifecycle.js';
-import { IdentityService } from '../identity/identity.service.js';
-import { humanOf, refuseAbsent } from '../identity/standing.js';
+import { refuseAbsent } from '../identity/standing.js';
 import type { PersonActor } from '../platform/actor.js';
 import { apart } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
@@ -11,24 +10,26 @@ import { asId } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
 import { TargetsService } from '../targets/targets.service.js';
+import { bothNames } from './delegation.js';
 import type { Approval } from './decisions.contract.js';
 import { Lapses } from './lapses.js';
 import { isAsShown, planChanged, refuseOutgrown, refuseRevision } from './promise.js';
-import { openStage, refuseOtherStage } from './quorum.js';
+import { refuseOtherStage } from './quorum.js';
 import { Renewals } from './renewals.js';
 import {
   alreadyVoted,
   approvals,
   hasVoted,
   notPending,
+  openStageOf,
   presentRequest,
-  progress,
   refuseOwn,
   requestFacts,
   type RequestRow,
 } from './request.js';
 import { RequestLedger } from './request-ledger.js';
 import type { AccessRequest } from './requests.contract.js';
+import { Titles, type Bench, type Title } from './titles.js';
 
 /** Who agrees, refuses, or takes it back. Nine collaborators: what is agreed to must still be true of all that it is about. */
 @Injectable()
@@ -37,7 +38,7 @@ export class DecisionsService {
     private readonly db: Database,
     private readonly clock: Clock,
     private readonly policy: PolicyService,
-    private readonly identity: IdentityService,
+    private readonly titles: Titles,
     private readonly grants: GrantsService,
     private readonly targets: TargetsService,
     private readonly ledger: RequestLedger,
@@ -53,14 +54,20 @@ export class DecisionsService {
    */
   async approve(actor: PersonActor, id: string, { comment, revision }: Approval = {}): Promise<AccessRequest> {
     try {
-      return await this.decide(actor, 'approve', id, async (tx, row, policies) => {
-        const stage = refuseOutOfTurn(row, actor);
+      return await this.decide(actor, 'approve', id, async (tx, row, title) => {
+        const stage = refuseOutOfTurn(row, title.whose);
         await this.refuseUntrue(tx, row, revision);
-        const voted = await this.ledger.vote(tx, actor, row, 'approve', comment);
+        const { delegation, policies } = title;
+        const voted = await this.ledger.vote(tx, actor, row, {
+          verdict: 'approve',
+          comment,
+          delegationId: delegation?.id,
+        });
         const { approvalsNeeded: needed, planRevision } = row;
         const details = { comment: comment ?? null, approvals: approvals(voted), needed, revision: planRevision };
-        await this.ledger.record(tx, actor, row, 'request.approve', { ...details, stage, policies });
-        if (openStage(progress(voted)) === undefined) await this.ledger.approved(tx, actor, row);
+        const told = { ...details, stage, policies, ...inWhosePlace(title) };
+        await this.ledger.record(tx, actor, row, 'request.approve', told);
+        if (openStageOf(voted) === undefined) await this.ledger.approved(tx, actor, row);
       });
     } catch (error) {
       if (error instanceof Untrue) throw planChanged(await this.renewals.renew(actor, error.row));
@@ -71,10 +78,10 @@ export class DecisionsService {
 
   /** One no ends it. */
   deny(actor: PersonActor, id: string, comment?: string): Promise<AccessRequest> {
-    return this.decide(actor, 'deny', id, async (tx, row) => {
-      await this.ledger.vote(tx, actor, row, 'deny', comment);
+    return this.decide(actor, 'deny', id, async (tx, row, title) => {
+      await this.ledger.vote(tx, actor, row, { verdict: 'deny', comment, delegationId: title.delegation?.id });
       await this.ledger.decided(tx, row, 'denied');
-      await this.ledger.record(tx, actor, row, 'request.deny', { comment: comment ?? null });
+      await this.ledger.record(tx, actor, row, 'request.deny', { comment: comment ?? null, ...inWhosePlace(title) });
     });
   }
 
@@ -94,23 +101,29 @@ export class DecisionsService {
     actor: PersonActor,
     action: 'approve' | 'deny' | 'cancel',
     id: string,
-    change: (tx: Tx, row: RequestRow, policies: readonly string[]) => Promise<void>,
+    change: (tx: Tx, row: RequestRow, title: Title) => Promise<void>,
   ): Promise<AccessRequest> {
     return this.db.tx(async (tx) => {
       const { personId } = await this.ledger.row(tx, asId(id, 'request id'));
-      const people = await this.identity.hold(tx, [actor.id, personId]);
+      const bench = await this.titles.hold(tx, actor, personId);
       const row = await this.ledger.lock(tx, id);
-      const human = humanOf(people.find((one) => one.id === actor.id) ?? { id: actor.id, email: null });
-      const voted = action !== 'cancel' && hasVoted(row, human);
-      const policies = voted ? [] : this.policy.authorize(actor, action, requestFacts(row)).policies;
-      if (action === 'approve') refuseOwn(row, human);
+      const voted = action !== 'cancel' && hasVoted(row, bench.human);
+      const title = voted ? { policies: [], whose: actor } : this.title(actor, action, row, bench);
+      if (action === 'approve') refuseOwn(row, bench.human);
       if (row.state === 'pending' && row.decideBy <= this.clock.now()) throw notPending('expired');
       if (row.state !== 'pending') throw notPending(row.state);
       if (voted) throw alreadyVoted();
-      refuseAbsent(action === 'approve' ? people : people.filter((one) => one.id === actor.id));
-      await change(tx, row, policies);
+      refuseAbsent(action === 'approve' ? bench.people : bench.people.filter((one) => one.id === actor.id));
+      await change(tx, row, title);
       return presentRequest(await this.ledger.row(tx, row.id));
     });
+  }
+
+  /** Nobody takes back in the place of somebody else. */
+  private title(actor: PersonActor, action: 'approve' | 'deny' | 'cancel', row: RequestRow, bench: Bench): Title {
+    return action === 'cancel'
+      ? { policies: this.policy.authorize(actor, action, requestFacts(row)).policies, whose: actor }
+      : this.titles.choose(actor, action, row, bench);
   }
 
   /** Only what was looked at, and is still so, may be agreed to. Who changed it must not win the race with who says yes. */
@@ -124,12 +137,14 @@ export class DecisionsService {
 }
 
 /** @returns the name of the stage that is open @throws DomainError `not_your_stage` */
-function refuseOutOfTurn(row: RequestRow, actor: PersonActor): string | undefined {
-  const stages = progress(row);
-  const stage = stages[(openStage(stages) ?? 1) - 1];
-  if (stage) refuseOtherStage(stage, actor);
+function refuseOutOfTurn(row: RequestRow, whose: Title['whose']): string | undefined {
+  const stage = openStageOf(row);
+  if (stage) refuseOtherStage(stage, whose);
   return stage?.name;
 }
+
+/** Of the record, where the actor is who votes. */
+const inWhosePlace = ({ delegation }: Title) => delegation && { inPlaceOf: bothNames(delegation) };
 
 /** The plan is no longer true. Rolls the vote back; the plan is then renewed apart from it. */
 class Untrue extends Error {

@@ -56,6 +56,7 @@ export class EditsService {
     const plan = await this.drafts.plan(draft, before.login, before.personId, before.grantId ?? '', null);
     return this.db.tx(async (tx) => {
       refuseAbsent(await this.identity.hold(tx, [actor.id]));
+      await this.ledger.through(tx, actor);
       const row = await this.ledger.lock(tx, before.id);
       await this.targets.offered(tx, row.targetId);
       this.refuseDecided(row);

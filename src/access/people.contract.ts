@@ -3,6 +3,17 @@ import { Type } from 'class-transformer';
 import { READABLE } from './requests.contract.js';
 import { IsInt, IsOptional, Matches, Max, MaxLength, Min, MinLength } from 'class-validator';
 
+/** Another account with the same verified e-mail address, in whatever case: the same human, to Usher. */
+@ObjectType()
+export class OtherAccount {
+  id: string;
+  name: string;
+  /** The provider that names it */
+  issuer: string;
+  locked: boolean;
+  removedAt: Date | null;
+}
+
 /** Somebody whom the OpenID provider has named. Never deleted: what was done leads here. */
 @ObjectType()
 export class Person {
@@ -23,6 +34,8 @@ export class Person {
   lastSeenAt: Date;
   /** Since when no token of this person is taken */
   removedAt: Date | null;
+  /** A lock stops all of them; removing, restoring and unlocking are for one account */
+  otherAccounts: OtherAccount[];
 }
 
 @ObjectType()

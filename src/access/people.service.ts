@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuditService } from '../audit/audit.service.js';
 import type { Prisma } from '../generated/prisma/client.js';
-import { Departures, type Farewell } from '../grants/departures.service.js';
+import { AccountsService, type Account } from '../identity/accounts.service.js';
 import { IdentityService } from '../identity/identity.service.js';
 import { humanOf } from '../identity/standing.js';
 import type { Actor } from '../platform/actor.js';
@@ -10,13 +10,13 @@ import { DomainError } from '../platform/errors.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
-import { Lapses } from './lapses.js';
+import { Farewells } from './farewells.js';
 import type { Person, PersonPage, PersonQuery } from './people.contract.js';
 
 const withLogin = { loginName: { select: { name: true } } } satisfies Prisma.PersonInclude;
 type PersonRow = Prisma.PersonGetPayload<{ include: typeof withLogin }>;
 
-/** Who there is, and who has left. Six collaborators: all that a person has ends together. */
+/** Who there is, and who has left. Six collaborators: a human may have several accounts, and all that one has ends together. */
 @Injectable()
 export class PeopleService {
   constructor(
@@ -24,8 +24,8 @@ export class PeopleService {
     private readonly policy: PolicyService,
     private readonly audit: AuditService,
     private readonly identity: IdentityService,
-    private readonly lapses: Lapses,
-    private readonly departures: Departures,
+    private readonly accounts: AccountsService,
+    private readonly farewells: Farewells,
   ) {}
 
   async list(actor: Actor, query: PersonQuery): Promise<PersonPage> {
@@ -33,44 +33,49 @@ export class PeopleService {
     const { before, take, limit } = readPage(query);
     const where = { AND: [found(query.search), before === undefined ? {} : { id: { lt: before } }] };
     const rows = await this.db.client.person.findMany({ where, orderBy: { id: 'desc' }, take, include: withLogin });
-    return toPage(rows, limit, present);
+    const others = await this.accounts.others(rows);
+    return toPage(rows, limit, (row) => present(row, others.get(row.id)));
   }
 
   /** @throws DomainError `policy_denied`, `invalid_id`, `person_not_found` */
   async get(actor: Actor, id: string): Promise<Person> {
     this.policy.authorize(actor, 'viewPeople');
-    return present(existing(await this.row(this.db.client, id)));
+    return this.present(existing(await this.row(this.db.client, id)));
   }
 
   /**
    * Takes a person off: in one transaction all that they have begins to end, what they asked for is cancelled, and their votes
-   * on what waits count no more. From then on no token of theirs is taken; row, login name and history stay theirs. Repeating
+   * on what waits count no more, for good. It is for this account alone: the answer names others of the same human. From then on no token of theirs is taken; row, login name and history stay theirs. Repeating
    * it changes nothing.
    * @throws DomainError `policy_denied`, also for oneself; `person_not_found`
    */
   async remove(actor: Actor, id: string): Promise<Person> {
     return this.change(actor, 'administerPeople', id, async (tx, personId) => {
       if (!(await this.identity.setRemoved(tx, personId, true))) return;
-      const ended = await this.endAll(tx, actor, personId, 'the person was removed');
-      await this.record(tx, actor, personId, 'person.remove', ended);
+      const ended = await this.farewells.ofPerson(tx, actor, personId, 'the person was removed');
+      await this.record(tx, actor, personId, 'person.remove', { ...ended });
     });
   }
 
   /**
    * The kill switch: in one transaction a person may do nothing any more, all that they have begins to end, what they asked for
-   * is cancelled, and their votes on what waits count no more. Repeating it changes nothing; the first reason stays.
+   * is cancelled, and their votes on what waits count no more, for good. All of it for every account of the same human, which
+   * the answer names. Repeating it changes nothing; the first reason stays.
    * @throws DomainError `policy_denied`, also for oneself; `person_not_found`
    */
   async lock(actor: Actor, id: string, reason: string): Promise<Person> {
     return this.change(actor, 'lockPeople', id, async (tx, personId) => {
-      if (!(await this.identity.setLocked(tx, personId, reason))) return;
-      const ended = await this.endAll(tx, actor, personId, 'the person was locked');
-      await this.record(tx, actor, personId, 'person.lock', { reason, ...ended });
+      for (const id of await this.accounts.hold(tx, personId)) {
+        if (!(await this.identity.setLocked(tx, id, reason))) continue;
+        const ended = await this.farewells.ofPerson(tx, actor, id, 'the person was locked');
+        const beside = id === personId ? {} : { accountOf: personId };
+        await this.record(tx, actor, id, 'person.lock', { reason, ...ended, ...beside });
+      }
     });
   }
 
   /**
-   * Lets a person act again: nothing that was ended is brought back.
+   * Lets a person act again, by this account: nothing that was ended is brought back.
    * @throws DomainError `policy_denied`, also for oneself; `person_not_found`
    */
   async unlock(actor: Actor, id: string): Promise<Person> {
@@ -104,9 +109,9 @@ export class PeopleService {
     await this.refuseTwin(actor, personId);
     const person = await this.db.tx(async (tx) => {
       await work(tx, personId);
-      return present(existing(await this.row(tx, personId)));
+      return this.present(existing(await this.row(tx, personId)), tx);
     });
-    this.identity.forget(personId);
+    for (const { id: account } of [person, ...person.otherAccounts]) this.identity.forget(account);
     return person;
   }
 
@@ -124,9 +129,8 @@ export class PeopleService {
       );
   }
 
-  private async endAll(tx: Tx, actor: Actor, personId: string, reason: Farewell) {
-    const requests = await this.lapses.ofPerson(tx, actor, personId, reason);
-    return { requests, grants: await this.departures.ofPerson(tx, actor, personId, reason) };
+  private async present(row: PersonRow, db: Tx = this.db.client): Promise<Person> {
+    return present(row, (await this.accounts.others([row], db)).get(row.id));
   }
 
   private async row(db: Tx, id: string): Promise<PersonRow | null> {
@@ -158,7 +162,7 @@ function found(search: string | undefined): Prisma.PersonWhereInput {
 }
 
 /** What goes out: listed field by field, so that a new column is never shown by accident. */
-const present = (row: PersonRow): Person => ({
+const present = (row: PersonRow, others: readonly Account[] = []): Person => ({
   id: row.id,
   name: row.name,
   email: row.email,
@@ -171,4 +175,5 @@ const present = (row: PersonRow): Person => ({
   firstSeenAt: row.firstSeenAt,
   lastSeenAt: row.lastSeenAt,
   removedAt: row.removedAt,
+  otherAccounts: others.map(({ id, name, issuer, locked, removedAt }) => ({ id, name, issuer, locked, removedAt })),
 });

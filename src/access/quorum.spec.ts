@@ -54,10 +54,22 @@ describe('who is of a stage', () => {
 
 test.each<[string, Yes[], number[], number | undefined]>([
   ['nobody yet', [], [0, 0], 1],
-  ['the first is full', [{ human: 'a', stage: 1 }], [1, 0], 2],
-  ['one human in both', [{ human: 'a', stage: 1 }, ...[1, 2].map(() => ({ human: 'a', stage: 2 }))], [1, 0], 2],
-  ['all', ['a', 'b', 'c'].map((human, i) => ({ human, stage: i === 0 ? 1 : 2 })), [1, 2], undefined],
-  ['the first opens again when its yes is gone', ['b', 'c'].map((human) => ({ human, stage: 2 })), [0, 2], 1],
+  ['the first is full', [{ humans: ['a'], stage: 1 }], [1, 0], 2],
+  ['one human in both', [1, 2, 2].map((at) => ({ humans: ['a'], stage: at })), [1, 0], 2],
+  [
+    'who gave one for somebody, and then their own',
+    [['a', 'b'], ['b']].map((humans, i) => ({ humans, stage: i + 1 })),
+    [1, 0],
+    2,
+  ],
+  [
+    'in whose place one was given, and then their own',
+    [['a', 'b'], ['a']].map((humans, i) => ({ humans, stage: i + 1 })),
+    [1, 0],
+    2,
+  ],
+  ['all', ['a', 'b', 'c'].map((human, i) => ({ humans: [human], stage: i === 0 ? 1 : 2 })), [1, 2], undefined],
+  ['the first opens again when its yes is gone', ['b', 'c'].map((human) => ({ humans: [human], stage: 2 })), [0, 2], 1],
 ])('%s', (_, yeses, agreed, open) => {
   const progress = progressOf([security, data], yeses);
   expect(progress.map((one) => one.agreed)).toEqual(agreed);
@@ -107,9 +119,10 @@ test('agrees with paper, whoever signs in whatever order', () => {
         const person = { id: humans[index] ?? '', groups: memberOf[index] ?? [] };
         const open = openStage(progressOf(all, yeses));
         const at = all[(open ?? 0) - 1];
-        const counts = at !== undefined && !yeses.some(({ human }) => human === person.id) && isOf(at, person);
+        const counts =
+          at !== undefined && !yeses.some(({ humans: [human] }) => human === person.id) && isOf(at, person);
         expect(counts).toBe(paper.sign(person.id, person.groups));
-        if (counts && open !== undefined) yeses.push({ human: person.id, stage: open });
+        if (counts && open !== undefined) yeses.push({ humans: [person.id], stage: open });
         expect(openStage(progressOf(all, yeses)) === undefined).toBe(paper.done);
       }
       const agreed = progressOf(all, yeses).map((one) => one.agreed);
@@ -120,9 +133,12 @@ test('agrees with paper, whoever signs in whatever order', () => {
 });
 
 test('a yes that is taken away never brings it nearer to the end', () => {
-  const yes = fc.record({ human: fc.constantFrom('a', 'b', 'c', 'd'), stage: fc.integer({ min: 1, max: 2 }) });
+  const yes = fc.record({
+    humans: fc.tuple(fc.constantFrom('a', 'b', 'c', 'd')),
+    stage: fc.integer({ min: 1, max: 2 }),
+  });
   fc.assert(
-    fc.property(fc.uniqueArray(yes, { selector: ({ human }) => human }), fc.nat(), (yeses, which) => {
+    fc.property(fc.uniqueArray(yes, { selector: ({ humans: [human] }) => human }), fc.nat(), (yeses, which) => {
       const fewer = yeses.filter((_, index) => index !== which % Math.max(1, yeses.length));
       const done = (some: Yes[]): boolean => openStage(progressOf([security, data], some)) === undefined;
       return !done(fewer) || done(yeses);

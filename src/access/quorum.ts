@@ -1,9 +1,9 @@
 import { DomainError } from '../platform/errors.js';
 import { stagesIn, totalOf, type Stage } from '../targets/stages.js';
 
-/** A yes that counts: of which human, and in which stage, counted from 1. */
+/** A yes that counts: of which human, with who gave it for them, and in which stage, counted from 1. */
 export interface Yes {
-  readonly human: string;
+  readonly humans: readonly string[];
   readonly stage: number;
 }
 
@@ -28,11 +28,17 @@ export function stagesOf({ stages, approvalsNeeded }: { stages: unknown; approva
   return own.length > 0 ? own : [{ name: 'approval', needed: approvalsNeeded, groups: [], people: [] }];
 }
 
-/** How far each stage is. Nobody counts twice, and nobody in two stages: the first yes of a human is the one that counts. */
+/**
+ * How far each stage is. Nobody counts twice, and nobody in two stages: the first yes of a human is the one that counts. One that
+ * was given for somebody else is of both.
+ */
 export function progressOf(stages: readonly Stage[], yeses: readonly Yes[]): Progress[] {
-  const first = new Map<string, number>();
-  for (const { human, stage } of yeses) if (!first.has(human)) first.set(human, stage);
-  const counted = [...first.values()];
+  const seen = new Set<string>();
+  const counted = yeses.flatMap(({ humans, stage }) => {
+    const isFirst = !humans.some((human) => seen.has(human));
+    for (const human of humans) if (isFirst) seen.add(human);
+    return isFirst ? [stage] : [];
+  });
   return stages.map((stage, index) => ({ ...stage, agreed: counted.filter((one) => one === index + 1).length }));
 }
 

@@ -16,6 +16,13 @@ import { absent } from '../policy/policy.service.js';
 import { openStage } from './quorum.js';
 import { period, planOf, progress, withVotes, type RequestRow } from './request.js';
 
+/** What somebody says, and by which delegation where it is said in the place of somebody else. */
+export interface Ballot {
+  readonly verdict: Verdict;
+  readonly comment?: string | null | undefined;
+  readonly delegationId?: string | null | undefined;
+}
+
 /** Requests as they stand in the store, and every move that one makes. Each is on record, in the caller's transaction. */
 @Injectable()
 export class RequestLedger {
@@ -39,6 +46,15 @@ export class RequestLedger {
   async lock(tx: Tx, id: string): Promise<RequestRow> {
     await tx.$queryRaw`SELECT 1 FROM request WHERE id = ${id}::uuid FOR UPDATE`;
     return this.row(tx, id);
+  }
+
+  /**
+   * Keeps the service in this call from being locked until the end of the transaction. After people and before requests.
+   * @throws DomainError `service_locked`
+   */
+  async through(tx: Tx, actor: Actor): Promise<void> {
+    const service = serviceOf(actor);
+    if (service) await this.services.hold(tx, service.id);
   }
 
   /**
@@ -69,11 +85,16 @@ export class RequestLedger {
   }
 
   /** A vote for the plan as it stands. @returns the row with it */
-  async vote(tx: Tx, actor: PersonActor, row: RequestRow, verdict: Verdict, comment?: string): Promise<RequestRow> {
+  async vote(
+    tx: Tx,
+    actor: PersonActor,
+    row: RequestRow,
+    { verdict, comment = null, delegationId = null }: Ballot,
+  ): Promise<RequestRow> {
     const { id: requestId, planRevision } = row;
     const [personId, createdAt, stage] = [actor.id, this.clock.now(), openStage(progress(row)) ?? 1];
-    const data = { id: v7(), requestId, personId, verdict, planRevision, stage, comment: comment ?? null, createdAt };
-    await tx.vote.create({ data });
+    const own = { id: v7(), requestId, personId, planRevision, stage, createdAt };
+    await tx.vote.create({ data: { ...own, verdict, comment, delegationId } });
     return this.row(tx, row.id);
   }
 

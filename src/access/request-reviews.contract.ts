@@ -52,6 +52,8 @@ export class RequestReview {
   /** Owners of the target, whom the policy that Usher ships with lets approve where no stage names anybody */
   ownerGroup: string;
   stages: StageReview[];
+  /** Those who let you vote for them, and for whom you may agree now; one human has one vote all the same */
+  inPlaceOf: NamedPerson[];
   /** Newest first, 50 at the most; GET /v1/grants has all that you may see */
   held: RequesterAccess[];
   @Field(() => Int)

@@ -5,10 +5,10 @@ import { humanOf } from '../identity/standing.js';
 import type { PersonActor } from '../platform/actor.js';
 import { asId } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
-import { PolicyService } from '../policy/policy.service.js';
-import { hasVoted, isRequester, presentRequest, requestFacts, withVotes, type RequestRow } from './request.js';
+import { hasVoted, isRequester, presentRequest, withVotes, type RequestRow } from './request.js';
 import { RequestLedger } from './request-ledger.js';
 import type { EarlierRequests, RequesterAccess, NamedPerson, RequestReview } from './request-reviews.contract.js';
+import { Titles } from './titles.js';
 
 /** Grants that are shown; who has more is counted. */
 const MOST_HELD = 50;
@@ -24,7 +24,7 @@ type HeldRow = Prisma.GrantGetPayload<{ include: typeof neighbours }>;
 export class RequestReviews {
   constructor(
     private readonly db: Database,
-    private readonly policy: PolicyService,
+    private readonly titles: Titles,
     private readonly ledger: RequestLedger,
   ) {}
 
@@ -34,7 +34,7 @@ export class RequestReviews {
    */
   async review(actor: PersonActor, id: string): Promise<RequestReview> {
     const row = await this.ledger.row(this.db.client, asId(id, 'request id'));
-    this.policy.authorize(actor, 'reviewRequest', requestFacts(row));
+    const inPlaceOf = await this.titles.review(actor, row);
     const request = presentRequest(row);
     const where = heldBy(row);
     const [people, held, heldCount, lastUsedAt, earlier] = await Promise.all([
@@ -52,6 +52,7 @@ export class RequestReviews {
       request,
       ownerGroup: row.target.ownerGroup,
       stages,
+      inPlaceOf: inPlaceOf.map(({ delegatorId: id, delegator }) => ({ id, name: delegator.name })),
       held: held.map(present),
       heldCount,
       lastUsedAt,

@@ -23,12 +23,16 @@ const vote = (
     locked = false,
     email = null,
     stage = 1,
+    voidedAt = null,
+    inPlaceOf = null,
   }: Partial<{
     planRevision: number;
     removedAt: Date | null;
     locked: boolean;
     email: string | null;
     stage: number;
+    voidedAt: Date | null;
+    inPlaceOf: { id: string; email?: string; locked?: boolean; removedAt?: Date } | null;
   }> = {},
 ): RequestRow['votes'][number] => ({
   id: personId,
@@ -39,6 +43,12 @@ const vote = (
   planRevision,
   stage,
   createdAt: now,
+  voidedAt,
+  delegationId: inPlaceOf && 'd',
+  delegation: inPlaceOf && {
+    delegatorId: inPlaceOf.id,
+    delegator: { name: inPlaceOf.id.toUpperCase(), email: null, locked: false, removedAt: null, ...inPlaceOf },
+  },
   person: { name: personId.toUpperCase(), email, locked, removedAt },
 });
 const row = (votes: RequestRow['votes']): RequestRow => ({
@@ -149,6 +159,31 @@ describe('approvals', () => {
     ],
     ['another name of the requester', [vote('ana2', 'approve', { email: 'ANA@example.com' })], 0],
     ['somebody who was locked since', [vote('bob', 'approve', { locked: true })], 0],
+    ['a yes that is void', [vote('bob', 'approve', { voidedAt: now })], 0],
+    [
+      'a yes that is void, and one that was given since',
+      [vote('bob', 'approve', { voidedAt: now }), vote('bob', 'approve')],
+      1,
+    ],
+    ['in the place of somebody', [vote('bob', 'approve', { inPlaceOf: { id: 'cid' } })], 1],
+    [
+      'in the place of somebody who voted, too',
+      [vote('bob', 'approve', { inPlaceOf: { id: 'cid' } }), vote('cid', 'approve')],
+      1,
+    ],
+    ['in two places', ['cid', 'eve'].map((id) => vote('bob', 'approve', { inPlaceOf: { id } })), 1],
+    ['in the place of the requester', [vote('bob', 'approve', { inPlaceOf: { id: 'ana' } })], 0],
+    [
+      'in the place of another name of the requester',
+      [vote('bob', 'approve', { inPlaceOf: { id: 'ana2', email: 'ANA@example.com' } })],
+      0,
+    ],
+    ['in the place of who was locked since', [vote('bob', 'approve', { inPlaceOf: { id: 'cid', locked: true } })], 0],
+    [
+      'in the place of who was removed since',
+      [vote('bob', 'approve', { inPlaceOf: { id: 'cid', removedAt: now } })],
+      0,
+    ],
     ['somebody who was removed since', [vote('bob', 'approve', { removedAt: now })], 0],
   ])('%s', (_, votes, expected) => expect(approvals(row(votes))).toBe(expected));
 
@@ -167,7 +202,10 @@ describe('approvals', () => {
       grantId: 'g',
       personName: 'Ana',
       votes: [
-        { personId: 'bob', personName: 'BOB', verdict: 'approve', comment: null, planRevision: 1, stage: 1, at: now },
+        {
+          ...{ personId: 'bob', personName: 'BOB', forPersonId: null, forPersonName: null },
+          ...{ verdict: 'approve', comment: null, planRevision: 1, stage: 1, at: now, voidedAt: null },
+        },
       ],
     });
   });
@@ -181,6 +219,19 @@ describe('approvals', () => {
   test('who voted for an earlier plan may vote for the present one', () => {
     expect(hasVoted(row([vote('bob', 'approve')]), 'bob')).toBe(true);
     expect(hasVoted(row([vote('bob', 'approve', { planRevision: 0 })]), 'bob')).toBe(false);
+  });
+
+  test('a vote in the place of somebody is of both, and policy learns both', () => {
+    const voted = row([vote('bob', 'approve', { inPlaceOf: { id: 'cid', email: 'Cid@example.com' } })]);
+    expect(['bob', 'cid@example.com', 'cid', 'eve'].map((human) => hasVoted(voted, human))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+    expect(requestFacts(voted).approverIds).toEqual(['cid', 'bob']);
+    expect(presentRequest(voted).votes).toMatchObject([{ personId: 'bob', forPersonId: 'cid', forPersonName: 'CID' }]);
+    expect(hasVoted(row([vote('bob', 'approve', { voidedAt: now })]), 'bob')).toBe(false);
   });
 
   test('who voted by one name does not by another', () => {

@@ -8,14 +8,30 @@ import { targetFacts } from '../targets/target.js';
 import { keptStage, type Stage } from '../targets/stages.js';
 import type { LoginMethod } from '../targets/targets.contract.js';
 import { openStage, progressOf, stagesOf, type Progress } from './quorum.js';
-import type { AccessRequest, Plan, RequestKind, RequestStage, RequestState, Verdict } from './requests.contract.js';
+import type {
+  AccessRequest,
+  Plan,
+  RequestKind,
+  RequestStage,
+  RequestState,
+  Verdict,
+  Vote,
+} from './requests.contract.js';
 
 export const withVotes = {
   person: { select: { name: true, email: true } },
   profile: true,
   target: true,
   votes: {
-    include: { person: { select: { name: true, email: true, locked: true, removedAt: true } } },
+    include: {
+      person: { select: { name: true, email: true, locked: true, removedAt: true } },
+      delegation: {
+        select: {
+          delegatorId: true,
+          delegator: { select: { name: true, email: true, locked: true, removedAt: true } },
+        },
+      },
+    },
     orderBy: { id: 'asc' },
   },
   grant: { select: { id: true, state: true } },
@@ -25,6 +41,7 @@ export const withVotes = {
 } satisfies Prisma.RequestInclude;
 
 export type RequestRow = Prisma.RequestGetPayload<{ include: typeof withVotes }>;
+type VoteRow = RequestRow['votes'][number];
 
 export const presentRequest = (row: RequestRow): AccessRequest => ({
   id: row.id,
@@ -46,15 +63,7 @@ export const presentRequest = (row: RequestRow): AccessRequest => ({
   state: row.state as RequestState,
   approvalsNeeded: row.approvalsNeeded,
   stages: presentStages(row),
-  votes: row.votes.map(({ personId, person, verdict, comment, planRevision, stage, createdAt }) => ({
-    personId,
-    personName: person.name,
-    verdict: verdict as Verdict,
-    comment,
-    planRevision,
-    stage,
-    at: createdAt,
-  })),
+  votes: row.votes.map(presentVote),
   policies: row.policies,
   plan: planOf(row),
   planRevision: row.planRevision,
@@ -67,6 +76,19 @@ export const presentRequest = (row: RequestRow): AccessRequest => ({
   decideBy: row.decideBy,
   decidedAt: row.decidedAt,
   closeReason: row.closeReason,
+});
+
+const presentVote = (row: VoteRow): Vote => ({
+  personId: row.personId,
+  personName: row.person.name,
+  forPersonId: row.delegation?.delegatorId ?? null,
+  forPersonName: row.delegation?.delegator.name ?? null,
+  verdict: row.verdict as Verdict,
+  comment: row.comment,
+  planRevision: row.planRevision,
+  stage: row.stage,
+  at: row.createdAt,
+  voidedAt: row.voidedAt,
 });
 
 function presentStages(row: RequestRow): RequestStage[] {
@@ -100,39 +122,55 @@ export const requestFacts = (row: RequestRow): RequestFacts => ({
   viaServiceId: row.viaServiceId,
 });
 
-/** A vote is for one plan: those for a plan that was renewed since say nothing of the present one. */
-const present = (row: RequestRow): RequestRow['votes'] =>
-  row.votes.filter(({ planRevision }) => planRevision === row.planRevision);
+/** A vote is for one plan: those for a plan that was renewed since say nothing of the present one, nor do those that are void. */
+const present = (row: RequestRow): VoteRow[] =>
+  row.votes.filter(({ planRevision, voidedAt }) => planRevision === row.planRevision && voidedAt === null);
 
-/** @param human see {@link humanOf} */
-export const hasVoted = (row: RequestRow, human: string): boolean => present(row).some((vote) => voter(vote) === human);
+/**
+ * Whether a human has voted, or somebody did in their place.
+ * @param human see {@link humanOf}
+ */
+export const hasVoted = (row: RequestRow, human: string): boolean =>
+  present(row).some((vote) => humansOf(vote).includes(human));
 
 /** Who asked, and every other row of that human. */
 export const isRequester = (row: RequestRow, human: string): boolean =>
   humanOf({ id: row.personId, email: row.person.email }) === human;
 
-const voter = ({ personId, person }: RequestRow['votes'][number]): string =>
-  humanOf({ id: personId, email: person.email });
+/** Whose vote it is, and who gave it where that is somebody else. */
+const giversOf = ({ personId, person, delegation }: VoteRow) => [
+  ...(delegation ? [{ ...delegation.delegator, id: delegation.delegatorId }] : []),
+  { ...person, id: personId },
+];
+const humansOf = (vote: VoteRow): string[] => giversOf(vote).map(humanOf);
 
-/** A yes to the present plan of somebody who is still here; a human other than who asked. */
-const agreeing = (row: RequestRow): RequestRow['votes'] =>
+/** A yes to the present plan of somebody who is still here; humans other than who asked. */
+const agreeing = (row: RequestRow): VoteRow[] =>
   present(row).filter(
     (vote) =>
       vote.verdict === 'approve' &&
-      vote.person.removedAt === null &&
-      !vote.person.locked &&
-      vote.personId !== row.personId &&
-      !isRequester(row, voter(vote)),
+      giversOf(vote).every(
+        (giver) =>
+          giver.removedAt === null && !giver.locked && giver.id !== row.personId && !isRequester(row, humanOf(giver)),
+      ),
   );
 
-const approvers = (row: RequestRow): string[] => agreeing(row).map(({ personId }) => personId);
+const approvers = (row: RequestRow): string[] => [
+  ...new Set(agreeing(row).flatMap((vote) => giversOf(vote).map(({ id }) => id))),
+];
 
 /** How far each stage is, by those who agreed to the present plan. */
 export const progress = (row: RequestRow): Progress[] =>
   progressOf(
     stagesOf(row),
-    agreeing(row).map((vote) => ({ human: voter(vote), stage: vote.stage })),
+    agreeing(row).map((vote) => ({ humans: humansOf(vote), stage: vote.stage })),
   );
+
+/** The stage whose people decide now; undefined when all are full. */
+export function openStageOf(row: RequestRow): Progress | undefined {
+  const stages = progress(row);
+  return stages[(openStage(stages) ?? 0) - 1];
+}
 
 /** Humans other than the requester who agreed to the present plan; nobody counts twice, and nobody who was removed or is locked. */
 export const approvals = (row: RequestRow): number => progress(row).reduce((sum, { agreed }) => sum + agreed, 0);
@@ -157,7 +195,7 @@ export const alreadyVoted = (): DomainError =>
   new DomainError(
     'conflict',
     'already_voted',
-    'You have decided on this request already.',
+    'You have decided on this request already, or somebody did in your place.',
     'Somebody else must decide now.',
   );
 

@@ -104,8 +104,12 @@ export class RequestPreview {
 
 @ObjectType()
 export class Vote {
+  /** Who gave it */
   personId: string;
   personName: string;
+  /** In whose place it was given; null for their own */
+  forPersonId: string | null;
+  forPersonName: string | null;
   verdict: Verdict;
   comment: string | null;
   /** Of the plan that it is for: only votes for the present one count */
@@ -115,6 +119,8 @@ export class Vote {
   @Field(() => Int)
   stage: number;
   at: Date;
+  /** Since when it counts no more: who gave it, or in whose place, was locked or removed while the request waited */
+  voidedAt: Date | null;
 }
 
 /** A stage of the approval, as the profile had it when it was asked, and how far it is. */

@@ -9,13 +9,13 @@ import { SETTINGS, type Settings } from '../platform/config.js';
 import { DomainError } from '../platform/errors.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
-import { absent, PolicyService } from '../policy/policy.service.js';
-import { visibility, visibleRows } from '../policy/visibility.js';
+import { absent } from '../policy/policy.service.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { newRequest, presentDecision } from './draft.js';
 import { Drafts } from './drafts.service.js';
 import { presentRequest, withVotes } from './request.js';
 import { RequestLedger } from './request-ledger.js';
+import { RequestSight } from './request-sight.js';
 import type {
   AccessRequest,
   AccessRequestPage,
@@ -30,7 +30,7 @@ export class RequestsService {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
-    private readonly policy: PolicyService,
+    private readonly sight: RequestSight,
     private readonly drafts: Drafts,
     private readonly identity: IdentityService,
     private readonly targets: TargetsService,
@@ -72,7 +72,7 @@ export class RequestsService {
   }
 
   async list(actor: Reader, query: RequestQuery): Promise<AccessRequestPage> {
-    const seen = await this.visible(actor);
+    const seen = await this.sight.of(actor);
     const { before, take, limit } = readPage(query);
     const wanted: Prisma.RequestWhereInput = {
       ...(query.target !== undefined && { targetId: query.target }),
@@ -90,17 +90,9 @@ export class RequestsService {
 
   /** @throws DomainError `request_not_found`, also for one that this person may not see */
   async get(actor: Reader, id: string): Promise<AccessRequest> {
-    const where = { AND: [await this.visible(actor), { id: asId(id, 'request id') }] };
+    const where = { AND: [await this.sight.of(actor), { id: asId(id, 'request id') }] };
     const row = await this.db.client.request.findFirst({ where, include: withVotes });
     if (!row) throw absent.request();
     return presentRequest(row);
-  }
-
-  private async visible(actor: Reader): Promise<Prisma.RequestWhereInput> {
-    const scopes = this.policy.visible(actor, 'viewRequests');
-    const seen = visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
-    if (seen.OR === undefined || !scopes.includes('owned')) return seen;
-    const named = [{ approverGroups: { hasSome: [...actor.groups] } }, { approverPeople: { has: actor.id } }];
-    return { OR: [...seen.OR, ...named] };
   }
 }

@@ -2,7 +2,7 @@ import type { Service as Row } from '../generated/prisma/client.js';
 import { DomainError } from '../platform/errors.js';
 import { asId } from '../platform/page.js';
 import type { Tx } from '../platform/state/database.js';
-import type { Service } from './services.contract.js';
+import type { Service, ServiceClient, ServiceClientInput } from './services.contract.js';
 
 /** @throws DomainError `invalid_id`, `service_not_found` */
 export async function findService(db: Tx, id: string): Promise<Row> {
@@ -31,6 +31,19 @@ export function refuseRemoved({ name, removedAt }: Row): void {
   );
 }
 
+const clientOf = ({ clientIssuer: issuer, clientId, clientScopes: scopes }: Row): ServiceClient | null =>
+  issuer === null || clientId === null ? null : { issuer, clientId, scopes };
+
+/** The columns that hold the client; undefined leaves them as they are, null takes it away. */
+export const clientColumns = (client: ServiceClientInput | null | undefined) =>
+  client === undefined
+    ? {}
+    : {
+        clientIssuer: client?.issuer ?? null,
+        clientId: client?.clientId ?? null,
+        clientScopes: client?.scopes ?? [],
+      };
+
 /** What goes out: listed field by field, so that a new column is never shown by accident. */
 export const presentService = (row: Row): Service => ({
   id: row.id,
@@ -39,6 +52,7 @@ export const presentService = (row: Row): Service => ({
   groups: row.groups,
   actsFor: row.actsFor,
   actsForAnybody: row.actsForAnybody,
+  client: clientOf(row),
   locked: row.locked,
   lockedAt: row.lockedAt,
   lockReason: row.lockReason,

@@ -1,10 +1,53 @@
-import { InputType, ObjectType } from '@nestjs/graphql';
-import { ArrayMaxSize, ArrayUnique, IsArray, IsBoolean, IsOptional, Matches, MaxLength } from 'class-validator';
+import { Field, InputType, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  ArrayUnique,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsOptional,
+  Matches,
+  MaxLength,
+  ValidateNested,
+} from 'class-validator';
+import { actions, type Action } from '../policy/policy.contract.js';
 import { LINE, READABLE } from './requests.contract.js';
 
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 
-/** A portal, a bot or a job: calls with API keys of its own, for itself or for a person. Never deleted: what was done leads here. */
+/** A client of an OpenID provider whose own tokens, which stand for no person, are a service's. */
+@ObjectType()
+export class ServiceClient {
+  issuer: string;
+  clientId: string;
+  /** Actions that may be asked for with such a token */
+  scopes: string[];
+}
+
+/** As {@link ServiceClient}. */
+@InputType()
+export class ServiceClientInput {
+  /** Exactly as in the token; of a provider with serviceTokens */
+  @Matches(LINE)
+  @MaxLength(255)
+  issuer: string;
+  /** client_id or azp of its tokens */
+  @Matches(LINE)
+  @MaxLength(255)
+  clientId: string;
+  /** As those of a key: actions of policy, actFor among them where it is to act for people */
+  @Field(() => [String])
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(actions.length)
+  @ArrayUnique()
+  @IsIn(actions, { each: true })
+  scopes: Action[];
+}
+
+/** A portal, a bot or a job: calls with API keys or tokens of its own, for itself or for a person. Never deleted: what was done leads here. */
 @ObjectType()
 export class Service {
   id: string;
@@ -17,7 +60,9 @@ export class Service {
   actsFor: string[];
   /** May act for everybody whom Usher knows */
   actsForAnybody: boolean;
-  /** No key of it is taken */
+  /** Whose tokens are this service's; null where it calls with API keys alone */
+  client: ServiceClient | null;
+  /** No key or token of it is taken */
   locked: boolean;
   lockedAt: Date | null;
   lockReason: string | null;
@@ -58,7 +103,17 @@ export class CreateService {
   @IsOptional()
   @IsBoolean()
   actsForAnybody?: boolean;
+  /** A client of an OpenID provider whose tokens are this service's; none when left out */
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => ServiceClientInput)
+  client?: ServiceClientInput;
 }
+
+export enum ServiceOption {
+  client = 'client',
+}
+registerEnumType(ServiceOption, { name: 'ServiceOption' });
 
 /** Fields left out stay as they are. The name stays: the record has it. */
 @InputType()
@@ -86,6 +141,17 @@ export class UpdateService {
   @IsOptional()
   @IsBoolean()
   actsForAnybody?: boolean;
+  /** Replaces it */
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => ServiceClientInput)
+  client?: ServiceClientInput;
+  /** Values to take away, so that the service is as if they had never been given */
+  @IsOptional()
+  @Field(() => [ServiceOption], { nullable: true })
+  @ArrayUnique()
+  @IsIn(Object.values(ServiceOption), { each: true })
+  clear?: ServiceOption[];
 }
 
 @InputType()

@@ -51,7 +51,7 @@ export class ServicesController {
   /** The kill switch: no key of it is taken until it is unlocked, and what waits of its asking is cancelled */
   @Post(':id/lock')
   @HttpCode(200)
-  @Requires('administerServices')
+  @Requires('lockServices')
   lock(@Caller() actor: PersonActor, @Param('id') id: string, @Body() input: LockService): Promise<Service> {
     return this.services.lock(actor, id, input.reason);
   }

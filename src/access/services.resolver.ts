@@ -44,7 +44,7 @@ export class ServicesResolver {
   }
 
   @Mutation(() => Service)
-  @Requires('administerServices')
+  @Requires('lockServices')
   lockService(
     @Caller() actor: PersonActor,
     @Args('id', { type: () => ID }) id: string,

@@ -40,6 +40,8 @@ export type AuditAction =
   | 'request.expire'
   | 'request.replan'
   | 'request.replace'
+  | 'delegation.create'
+  | 'delegation.end'
   | 'review.close'
   | 'grant.create'
   | 'grant.opening'

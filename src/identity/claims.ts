@@ -22,17 +22,22 @@ const foreignClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
 /** Keycloak says in the claims what others say in the header. */
 const foreignKinds = new Set(['id', 'refresh', 'offline', 'logout']);
 
+/** @throws ClaimError for what is another kind of token by its own words */
+export function refuseForeignKind(claims: JWTPayload): void {
+  const kind = claims['typ'];
+  if (foreignClaims.some((claim) => claims[claim] !== undefined))
+    throw new ClaimError('is an ID token or a logout token, not an access token');
+  if (typeof kind === 'string' && foreignKinds.has(kind.toLowerCase()))
+    throw new ClaimError('is not an access token by its own typ');
+}
+
 /**
  * Reads the person out of claims whose signature, issuer, audience and times were verified. What is too long or not
  * printable is refused and not cut: a shortened list of groups could lose the very group that a policy forbids.
  * @throws ClaimError
  */
 export function personFromClaims(claims: JWTPayload, names: ClaimNames = {}): VerifiedPerson {
-  const kind = claims['typ'];
-  if (foreignClaims.some((claim) => claims[claim] !== undefined))
-    throw new ClaimError('is an ID token or a logout token, not an access token');
-  if (typeof kind === 'string' && foreignKinds.has(kind.toLowerCase()))
-    throw new ClaimError('is not an access token by its own typ');
+  refuseForeignKind(claims);
   const issuer = requiredText(claims, 'iss');
   const subject = requiredText(claims, 'sub');
   const email = claims.email_verified === false ? undefined : optionalText(claims, 'email');
@@ -74,7 +79,8 @@ function requiredText(claims: JWTPayload, claim: 'iss' | 'sub'): string {
   return text(value, claim, maxLength.sub);
 }
 
-function optionalText(claims: JWTPayload, claim: string): string | undefined {
+/** What a claim says, if it is there. @throws ClaimError */
+export function optionalText(claims: JWTPayload, claim: string): string | undefined {
   const value = claims[claim];
   return value === undefined || value === null || value === '' ? undefined : text(value, claim, maxLength.name);
 }

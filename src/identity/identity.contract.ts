@@ -17,6 +17,13 @@ export interface VerifiedPerson {
   readonly amr?: readonly string[];
 }
 
+/** A client of a provider that calls with a token of its own, for no person. */
+export interface VerifiedClient {
+  readonly issuer: string;
+  readonly clientId: string;
+}
+export type VerifiedCaller = VerifiedPerson | VerifiedClient;
+
 /** Signature algorithms that a token may use. No HMAC and no `none`: a public key must never verify as a shared secret. */
 export const tokenAlgorithms = [
   'RS256',
@@ -38,6 +45,8 @@ export interface TokenVerifierConfig {
   readonly audience: string;
   /** Clients (`azp`, `client_id`) whose tokens are accepted; absent: those of any client for this audience. */
   readonly authorizedParties?: readonly string[] | undefined;
+  /** How tokens of clients are told: `subject`, a claim, or a claim and its value; absent: none of its clients is a service. */
+  readonly serviceTokens?: readonly string[] | undefined;
   /** Out of `tokenAlgorithms`; defaults to all of them. */
   readonly algorithms?: readonly string[];
   /** Defaults to 30. */

@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { v7 } from 'uuid';
 import type { Person } from '../generated/prisma/client.js';
 import type { Method } from '../generated/prisma/enums.js';
 import type { PersonActor, ServiceActor } from '../platform/actor.js';
 import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
-import { brokenUnique, Database, type Tx } from '../platform/state/database.js';
+import { Database, type Tx } from '../platform/state/database.js';
+import { AccountsService } from './accounts.service.js';
 import type { VerifiedPerson } from './identity.contract.js';
 import { endsAsPassword, loginBy, loginName, withSuffix } from './login-name.js';
 import { ambiguousPerson, namedPerson, unknownPerson } from './named-person.js';
@@ -39,6 +39,7 @@ export class IdentityService {
     private readonly verifier: TokenVerifier,
     private readonly db: Database,
     private readonly clock: Clock,
+    private readonly accounts: AccountsService,
   ) {}
 
   /**
@@ -74,6 +75,15 @@ export class IdentityService {
     refuseAbsent([person]);
     const via = { service, proof: verified ? 'token' : 'named' } as const;
     return { ...personActor(person, service), ...(verified && provedBy(verified)), via };
+  }
+
+  /**
+   * Somebody whom Usher has met, by id or e-mail address.
+   * @param place where the name stands, for the refusal
+   * @throws DomainError `unknown_person`, `ambiguous_person`
+   */
+  named(name: string, place: string): Promise<Person> {
+    return namedPerson(this.db.client, name, place);
   }
 
   /**
@@ -185,31 +195,11 @@ export class IdentityService {
     if (known?.claims === claims && Math.abs(now - known.readAt) < FRESH) return known.person;
     const write = known?.claims !== claims || Math.abs(now - known.seenAt) >= SEEN;
     const person = write
-      ? await this.see(verified)
+      ? await this.accounts.see(verified)
       : await this.db.client.person.findUniqueOrThrow({ where: { id: known.person.id } });
     if (this.known.size >= MAX_KEPT) this.known.clear();
     this.known.set(key, { person, claims, readAt: now, seenAt: write ? now : known.seenAt });
     return person;
-  }
-
-  private async see(verified: VerifiedPerson): Promise<Person> {
-    const now = this.clock.now();
-    const latest = {
-      name: verified.name,
-      email: verified.email ?? null,
-      userName: verified.preferredUsername ?? null,
-      groups: [...verified.groups],
-      principalArn: verified.awsPrincipal ?? null,
-      lastSeenAt: now,
-    };
-    const where = { issuer_subject: { issuer: verified.issuer, subject: verified.subject } };
-    const create = { id: v7(), issuer: verified.issuer, subject: verified.subject, firstSeenAt: now, ...latest };
-    try {
-      return await this.db.client.person.upsert({ where, create, update: latest });
-    } catch (error) {
-      if (brokenUnique(error) === undefined) throw error;
-      return this.db.client.person.update({ where, data: latest }); // two first calls at once
-    }
   }
 }
 

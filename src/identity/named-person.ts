@@ -4,15 +4,16 @@ import { isId } from '../platform/page.js';
 import type { Tx } from '../platform/state/database.js';
 
 /**
- * Whom a service names: by id, or by e-mail in any case. Only people whom the provider itself has named here, and whom the name
+ * Whom somebody names: by id, or by e-mail in any case. Only people whom the provider itself has named here, and whom the name
  * leads to alone.
+ * @param place where the name stands, for the refusal
  * @throws DomainError `unknown_person`, `ambiguous_person`
  */
-export async function namedPerson(db: Tx, named: string): Promise<Person> {
+export async function namedPerson(db: Tx, named: string, place?: string): Promise<Person> {
   const people = isId(named) ? await db.person.findMany({ where: { id: named } }) : await byEmail(db, named);
   const present = people.filter(({ removedAt }) => removedAt === null);
   const [person, other] = present.length > 0 ? present : people; // an address may be given anew after somebody left
-  if (!person) throw unknownPerson();
+  if (!person) throw unknownPerson(place);
   if (other) throw ambiguousPerson('More than one person has this e-mail address.');
   return person;
 }
@@ -24,11 +25,11 @@ async function byEmail(db: Tx, email: string): Promise<Person[]> {
   return db.person.findMany({ where: { id: { in: rows.map(({ id }) => id) } } });
 }
 
-export const unknownPerson = (): DomainError =>
+export const unknownPerson = (place = 'Usher-On-Behalf-Of'): DomainError =>
   new DomainError(
     'forbidden',
     'unknown_person',
-    'Usher-On-Behalf-Of names nobody whom Usher knows.',
+    `${place} names nobody whom Usher knows.`,
     'Name a person by id or e-mail address who has called Usher once with a token of the provider.',
   );
 

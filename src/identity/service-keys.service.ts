@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Prisma } from '../generated/prisma/client.js';
-import type { ServiceActor, ServiceId } from '../platform/actor.js';
+import type { ServiceActor } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError, type ErrorCode } from '../platform/errors.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { isApiKey, isKeyOf, prefixOf } from './api-key.js';
+import { lockedOut, serviceActor } from './service-actor.js';
 import { bearerToken } from './token-verifier.js';
 
 /** Milliseconds after which `last_used_at` is written again. */
@@ -43,10 +44,7 @@ export class ServiceKeysService {
     if (!isKeyOf(key, row?.hash) || !row) throw invalid('is not known');
     this.refuse(row);
     await this.used(row);
-    const { id, name, groups, locked, actsForAnybody, actsFor } = row.service;
-    const { id: keyId, scopes } = row;
-    const rights = { scopes, groups, locked, actsForAnybody, actsFor };
-    return { kind: 'service', id: id as ServiceId, name, keyId, ...rights, address, correlationId };
+    return { ...serviceActor(row.service, row.scopes, { address, correlationId }), keyId: row.id };
   }
 
   /**
@@ -97,11 +95,3 @@ const unauthenticated = (code: ErrorCode, message: string, advice: string): Doma
 
 const invalid = (what: string): DomainError =>
   unauthenticated('key_invalid', `The API key ${what}.`, 'Send "Authorization: Bearer usher_…" with a whole key.');
-
-const lockedOut = (name: string): DomainError =>
-  new DomainError(
-    'forbidden',
-    'service_locked',
-    `The service ${name} is locked: it may do nothing, and nothing may be done through it.`,
-    'Ask an administrator to unlock it.',
-  );

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { RecentlyUsed } from '../platform/recently-used.js';
-import type { TokenVerifierConfig, VerifiedPerson } from './identity.contract.js';
+import type { TokenVerifierConfig, VerifiedCaller, VerifiedPerson } from './identity.contract.js';
 import { readUnverified, TokenFormError, type UnverifiedToken } from './token-form.js';
 import { invalidToken } from './token-refusals.js';
 import { TrustedProvider, type Verified } from './trusted-provider.js';
@@ -47,11 +47,21 @@ export class TokenVerifier {
   }
 
   /**
+   * The person whose token it is. Never a client, which is a service where it is anything.
+   * @throws DomainError as {@link verifyCaller}
+   */
+  async verify(token: string | undefined): Promise<VerifiedPerson> {
+    const caller = await this.verifyCaller(token);
+    if ('clientId' in caller) throw invalidToken('stands for a client, not for a person', this.#howTo());
+    return caller;
+  }
+
+  /**
    * @param token what `bearerToken` found
    * @throws DomainError `token_missing`, `token_invalid`, `token_expired` or `identity_provider_unavailable`; none holds
    *   any part of the token
    */
-  async verify(token: string | undefined): Promise<VerifiedPerson> {
+  async verifyCaller(token: string | undefined): Promise<VerifiedCaller> {
     if (!token) {
       throw new DomainError('unauthenticated', 'token_missing', 'There is no access token.', this.#howTo());
     }
@@ -59,7 +69,7 @@ export class TokenVerifier {
     const now = this.clock.now().getTime();
     const hash = createHash('sha256').update(token).digest('base64');
     const taken = this.#taken.get(hash);
-    if (taken && Math.abs(now - taken.at) < takenFor && now < taken.ends) return taken.person;
+    if (taken && Math.abs(now - taken.at) < takenFor && now < taken.ends) return taken.caller;
     const { issuer, algorithm } = this.#read(token);
     const provider = this.providers.find(({ config }) => config.issuer === issuer);
     if (!provider) {
@@ -68,7 +78,7 @@ export class TokenVerifier {
     }
     const verified = await provider.verify(token, algorithm);
     this.#taken.set(hash, { ...verified, at: now });
-    return verified.person;
+    return verified.caller;
   }
 
   #read(token: string): UnverifiedToken {

@@ -1,14 +1,15 @@
-import { errors, jwtVerify } from 'jose';
+import { errors, jwtVerify, type JWTPayload } from 'jose';
 import type { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
-import { ClaimError, personFromClaims, refuseForeignParty } from './claims.js';
-import { tokenAlgorithms, type TokenVerifierConfig, type VerifiedPerson } from './identity.contract.js';
+import { ClaimError, personFromClaims, refuseForeignKind, refuseForeignParty } from './claims.js';
+import { clientIn } from './client-token.js';
+import { tokenAlgorithms, type TokenVerifierConfig, type VerifiedCaller } from './identity.contract.js';
 import { ProviderKeys } from './provider-keys.js';
 import { invalidToken } from './token-refusals.js';
 
-/** A person, and when the token that names him ends, with the tolerance, in milliseconds. */
+/** A person or a client, and when the token that names them ends, with the tolerance, in milliseconds. */
 export interface Verified {
-  readonly person: VerifiedPerson;
+  readonly caller: VerifiedCaller;
   readonly ends: number;
 }
 
@@ -69,10 +70,19 @@ export class TrustedProvider {
     const latest = now.getTime() + this.#tolerance * 1_000;
     // jose looks at `iat` only together with a maximum age
     if ((payload.iat ?? Infinity) * 1_000 > latest) throw new ClaimError('is from the future');
-    refuseForeignParty(payload, this.config.authorizedParties);
+    return { caller: this.#caller(payload, latest), ends: ((payload.exp ?? 0) + this.#tolerance) * 1_000 };
+  }
+
+  /** Which clients are services is registered one by one: the clients through which people come are another list. */
+  #caller(payload: JWTPayload, latest: number): VerifiedCaller {
+    const { issuer, serviceTokens, authorizedParties } = this.config;
+    refuseForeignKind(payload);
+    const clientId = clientIn(payload, serviceTokens);
+    if (clientId !== undefined) return { issuer, clientId };
+    refuseForeignParty(payload, authorizedParties);
     const person = personFromClaims(payload, this.config);
     if ((person.authenticatedAt?.getTime() ?? 0) > latest) throw new ClaimError('has an auth_time in the future');
-    return { person, ends: ((payload.exp ?? 0) + this.#tolerance) * 1_000 };
+    return person;
   }
 
   #refusal(error: unknown): unknown {

@@ -31,6 +31,8 @@ export interface PersonActor {
   readonly correlationId: string;
   /** The service that calls for this person; absent when the person calls. */
   readonly via?: Via;
+  /** Who decides in this person's place, where policy is asked whether they may. Nobody calls like this. */
+  readonly delegateId?: PersonId;
 }
 
 /** What a service has to show that it acts for somebody: only the name, or an access token of that very person. */
@@ -46,9 +48,9 @@ export interface ServiceActor {
   readonly kind: 'service';
   readonly id: ServiceId;
   readonly name: string;
-  /** Of the key that it came with. */
-  readonly keyId: string;
-  /** Actions that the key may be used for, its own and those for people. */
+  /** Of the key that it came with; absent when it came with a token of its provider. */
+  readonly keyId?: string;
+  /** Actions that the key or the token may be used for, its own and those for people. */
   readonly scopes: readonly string[];
   readonly groups: readonly string[];
   readonly locked: boolean;

@@ -121,6 +121,16 @@ const variables: Record<string, Variable> = {
     ],
     bad: [','],
   },
+  OIDC_SERVICE_TOKENS: {
+    of: (s) => s.oidc.serviceTokens,
+    unset: undefined,
+    good: [
+      ['subject', ['subject']],
+      ['gty=client-credentials, clientHost', ['gty=client-credentials', 'clientHost']],
+      ['https://example.com/kind=a=b', ['https://example.com/kind=a=b']],
+    ],
+    bad: [',', 'gty=', '=x', 'a b', 'gty==x'],
+  },
   OIDC_AUTHORIZED_PARTIES: {
     of: (s) => s.oidc.authorizedParties,
     unset: undefined,
@@ -144,6 +154,7 @@ const variables: Record<string, Variable> = {
   USHER_TRUST_MIRROR_HOURS: whole(({ trustMirror }) => trustMirror.hours, 0, 0, 720),
   USHER_TRUST_MIRROR_FROM: webAddress(({ trustMirror }) => trustMirror.from),
   USHER_TRUST_MIRROR_AT: webAddress(({ trustMirror }) => trustMirror.at),
+  USHER_DELEGATION_MAX_DAYS: whole((s) => s.delegationMaxDays, 30, 1, 365),
   USHER_REQUEST_TTL_MINUTES: whole((s) => s.requestTtlMinutes, 1440, 1, 43200),
   USHER_SAMPLE_SECONDS: whole((s) => s.sampleSeconds, 5, 0, 3600),
   USHER_DRIFT_MINUTES: whole((s) => s.drift.minutes, 5, 0, 1440),
@@ -209,6 +220,7 @@ describe('OIDC_PROVIDERS', () => {
       ...partner,
       ...{ audience: 'broker', algorithms: ['ES384'], clockToleranceSeconds: 0, groupsClaim: 'roles' },
       ...{ awsPrincipalClaim: 'arn', authorizedParties: ['portal'], cliClientId: 'cli', cliScope: 'openid usher' },
+      serviceTokens: ['subject', 'idtyp=app'],
     };
     expect(further([all])).toEqual([all]);
   });
@@ -237,6 +249,7 @@ describe('OIDC_PROVIDERS', () => {
     ['the issuer of the first', [{ ...partner, issuer: 'https://idp.example' }], /there twice/],
     ['the issuer of the first with a slash', [{ ...partner, issuer: 'https://idp.example/' }], /there twice/],
     ['a misspelt field', [{ ...partner, authorisedParties: ['x'] }], /nothing is called authorisedParties/],
+    ['a mark that is none', [{ ...partner, serviceTokens: ['a b'] }], /serviceTokens/],
     ['no parties', [{ ...partner, authorizedParties: [] }], /authorizedParties/],
     ['parties that are no list', [{ ...partner, authorizedParties: 'portal' }], /authorizedParties/],
     ['an algorithm that is no text', [{ ...partner, algorithms: [256] }], /algorithms/],

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { oidcDefaults, parseProviders, refuseSameIssuer, type OidcProvider } from './oidc-providers.js';
+import { oidcDefaults, parseProviders, refuseSameIssuer, serviceMarks, type OidcProvider } from './oidc-providers.js';
 import { isNetwork } from './outbound.js';
 import { Secret } from './secret.js';
 
@@ -53,6 +53,8 @@ export interface Settings {
   };
   /** Minutes after which a request that nobody answered expires. */
   readonly requestTtlMinutes: number;
+  /** Days for which somebody may let another person vote in their place, at the most. */
+  readonly delegationMaxDays: number;
   /** Calls of one person in a minute, in this process; beyond that 429. 0: any number. */
   readonly callsPerMinute: number;
   /**
@@ -171,6 +173,14 @@ function words(env: Environment, name: string): string[] | undefined {
   return found;
 }
 
+function marks(env: Environment, name: string): readonly string[] | undefined {
+  try {
+    return serviceMarks(words(env, name));
+  } catch (error) {
+    throw error instanceof ConfigError ? error : new ConfigError(`${name}: ${(error as Error).message}`);
+  }
+}
+
 /** What JSON says, or a file with JSON in it that is named instead. */
 function document<T>(env: Environment, name: string, unset: T, read: (parsed: unknown) => T): T {
   const given = text(env, name);
@@ -201,6 +211,7 @@ function firstProvider(env: Environment): OidcProvider {
     groupsPrefix: undefined,
     awsPrincipalClaim: text(env, 'OIDC_AWS_PRINCIPAL_CLAIM') ?? 'aws_principal',
     authorizedParties: words(env, 'OIDC_AUTHORIZED_PARTIES'),
+    serviceTokens: marks(env, 'OIDC_SERVICE_TOKENS'),
     cliClientId: text(env, 'OIDC_CLI_CLIENT_ID'),
     cliScope: text(env, 'OIDC_CLI_SCOPE') ?? oidcDefaults.cliScope,
   };
@@ -247,6 +258,7 @@ export function readSettings(env: Environment): Settings {
       at: address(env, 'USHER_TRUST_MIRROR_AT'),
     },
     requestTtlMinutes: integer(env, 'USHER_REQUEST_TTL_MINUTES', 1440, 1, 43200),
+    delegationMaxDays: integer(env, 'USHER_DELEGATION_MAX_DAYS', 30, 1, 365),
     callsPerMinute: integer(env, 'USHER_CALLS_PER_MINUTE', 1200, 0, 1_000_000),
     anonymousCallsPerMinute: integer(env, 'USHER_ANONYMOUS_CALLS_PER_MINUTE', 120, 0, 1_000_000),
     tokensPerSecond: integer(env, 'USHER_TOKENS_PER_SECOND', 150, 1, 1_000_000),

@@ -11,6 +11,8 @@ export interface OidcProvider {
   readonly awsPrincipalClaim: string | undefined;
   /** Clients (`azp`, `client_id`) whose tokens are accepted; undefined: those of any client for this audience. */
   readonly authorizedParties: readonly string[] | undefined;
+  /** How tokens that stand for a client are told, to be a service: see {@link markForm}; undefined: none of its clients is one. */
+  readonly serviceTokens: readonly string[] | undefined;
   /** The client as which a command line signs people in. */
   readonly cliClientId: string | undefined;
   readonly cliScope: string;
@@ -29,11 +31,21 @@ type Given = Readonly<Record<string, unknown>>;
 
 const known = new Set([
   ...['issuer', 'audience', 'algorithms', 'clockToleranceSeconds', 'groups', 'groupsClaim', 'groupsPrefix'],
-  ...['awsPrincipalClaim', 'authorizedParties', 'cliClientId', 'cliScope'],
+  ...['awsPrincipalClaim', 'authorizedParties', 'serviceTokens', 'cliClientId', 'cliScope'],
 ]);
 
 /** Ends with its only separator, so that no prefix and group of one provider can spell those of another. */
 const prefixForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}[:/]$/;
+
+/** `subject`, where the token's subject is the client; a claim that only such tokens have; or a claim and its value. */
+const markForm = /^[A-Za-z0-9_.:/-]{1,128}(=[^=\s,][^\s,]{0,254})?$/;
+
+/** @throws Error that names the mark that is none */
+export function serviceMarks(marks: readonly string[] | undefined): readonly string[] | undefined {
+  const wrong = marks?.find((mark) => !markForm.test(mark));
+  if (wrong === undefined) return marks;
+  throw new Error(`${wrong} is neither subject, nor a claim, nor a claim and its value like gty=client-credentials`);
+}
 
 /**
  * The providers beside the first, as OIDC_PROVIDERS lists them. Each must say whose its groups are: a provider that may name
@@ -73,9 +85,18 @@ function parseProvider(given: unknown, index: number): OidcProvider {
     groupsPrefix: prefixOf(fields, place),
     awsPrincipalClaim: text(fields, 'awsPrincipalClaim', place),
     authorizedParties: texts(fields, 'authorizedParties', place),
+    serviceTokens: marksOf(fields, place),
     cliClientId: text(fields, 'cliClientId', place),
     cliScope: text(fields, 'cliScope', place) ?? oidcDefaults.cliScope,
   };
+}
+
+function marksOf(fields: Given, place: string): readonly string[] | undefined {
+  try {
+    return serviceMarks(texts(fields, 'serviceTokens', place));
+  } catch (error) {
+    throw new Error(`${place}: serviceTokens: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function prefixOf(fields: Given, place: string): string | undefined {

@@ -10,6 +10,14 @@ export const absent = {
       'GET /v1/requests lists yours.',
       onRecord && { onRecord },
     ),
+  delegation: (onRecord?: DomainError): DomainError =>
+    new DomainError(
+      'not_found',
+      'delegation_not_found',
+      'There is no such delegation, or it is not yours to see.',
+      'GET /v1/delegations lists yours.',
+      onRecord && { onRecord },
+    ),
   grant: (onRecord?: DomainError): DomainError =>
     new DomainError(
       'not_found',

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import { IdentityService } from '../identity/identity.service.js';
 import { ServiceKeysService } from '../identity/service-keys.service.js';
+import { ServiceTokensService } from '../identity/service-tokens.service.js';
 import { callerKey, type Reader, type ServiceActor } from '../platform/actor.js';
 import type { Call } from '../platform/call.js';
 import { DomainError } from '../platform/errors.js';
@@ -15,13 +16,14 @@ export class Admission {
   constructor(
     private readonly identity: IdentityService,
     private readonly keys: ServiceKeysService,
+    private readonly tokens: ServiceTokensService,
     private readonly policy: PolicyService,
     private readonly limits: RateLimits,
   ) {}
 
   /**
    * Once a call. Each step is known to the call before the next: a refusal names who was there by then.
-   * @throws DomainError `token_missing`, `token_invalid`, `key_invalid`, `service_locked`, `unknown_person`, `policy_denied`,
+   * @throws DomainError `token_missing`, `token_invalid`, `key_invalid`, `service_locked`, `unknown_client`, `unknown_person`, `policy_denied`,
    *   `too_many_requests`, …
    */
   async admit(call: Call, headers: IncomingHttpHeaders): Promise<void> {
@@ -49,7 +51,9 @@ export class Admission {
   private async authenticate(call: Call, authorization: string | undefined): Promise<Reader> {
     try {
       return (
-        (await this.keys.authenticate(authorization, call)) ?? (await this.identity.authenticate(authorization, call))
+        (await this.keys.authenticate(authorization, call)) ??
+        (await this.tokens.authenticate(authorization, call)) ??
+        (await this.identity.authenticate(authorization, call))
       );
     } catch (error) {
       // one without any token was counted when it came in
@@ -72,6 +76,6 @@ const onlyServices = (): DomainError =>
   new DomainError(
     'forbidden',
     'acting_not_possible',
-    'Only a service with an API key acts for somebody else.',
+    'Only a service acts for somebody else, with an API key or a token of its own.',
     'Leave Usher-On-Behalf-Of and Usher-On-Behalf-Of-Token out: you call for yourself.',
   );

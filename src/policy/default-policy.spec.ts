@@ -81,6 +81,9 @@ const request = {
 };
 const staged = { ...request, stageGroups: ['sec-approvers'], stagePeople: ['eve'] };
 const asked1 = { ...request, viaServiceId: 'portal' };
+const delegation = { id: 'd1', delegatorId: 'bob', delegateId: 'alice' };
+/** As policy is asked where alice votes for bob. */
+const bobByAlice = { ...bob, delegateId: 'alice' };
 const grant = { id: 'g1', holderId: 'alice', profile: read, live: true, expiresAt: new Date('2026-03-10T11:00:00Z') };
 
 type Case = [
@@ -116,6 +119,15 @@ const allowed: Case[] = [
   ['an owner approves', bob, 'approve', request],
   ['a second owner approves', person('ben', 'orders-owners'), 'approve', { ...request, approverIds: ['bob'] }],
   ['an owner denies', bob, 'deny', request],
+  ['an owner approves by whom they let', bobByAlice, 'approve', { ...request, requesterId: 'someone' }],
+  ['an owner reviews by whom they let', bobByAlice, 'reviewRequest', request],
+  ['anybody lets another vote for them', nobody, 'delegateVotes', bob],
+  ['who delegated ends it', bob, 'endDelegation', delegation],
+  ['the delegate gives it back', alice, 'endDelegation', delegation],
+  ['security ends a delegation', erin, 'endDelegation', delegation],
+  ['an administrator ends a delegation', dave, 'endDelegation', delegation],
+  ['anybody sees what they delegated', nobody, 'viewDelegations', 'own'],
+  ['an auditor sees every delegation', carol, 'viewDelegations', 'all'],
   ['whoever just signed in asks where that is demanded', signedIn(alice, 900), 'request', tagged],
   ['the holder mints there', signedIn(alice, 0), 'mintToken', { ...grant, profile: tagged }],
   ['an owner denies there, whenever he signed in', bob, 'deny', { ...request, profile: tagged }],
@@ -184,6 +196,8 @@ const allowed: Case[] = [
   ['an administrator sees services', dave, 'viewServices'],
   ['an auditor sees services', carol, 'viewServices'],
   ['an administrator administers services', dave, 'administerServices'],
+  ['an administrator locks services', dave, 'lockServices'],
+  ['security locks services', erin, 'lockServices'],
   ['a service acts for a member of its groups', portal, 'actFor', alice],
   ['a service acts for anybody', { ...portal, actsForAnybody: true }, 'actFor', nobody],
   ['a service sees targets', portal, 'viewTargets'],
@@ -271,6 +285,11 @@ const refused: [...Case, by?: string][] = [
   ['an owner sees services', bob, 'viewServices'],
   ['an engineer sees services', alice, 'viewServices'],
   ['an auditor administers services', carol, 'administerServices'],
+  ['an auditor locks services', carol, 'lockServices'],
+  ['an owner locks services', bob, 'lockServices'],
+  ['a stranger ends a delegation', nobody, 'endDelegation', delegation],
+  ['an auditor ends a delegation', carol, 'endDelegation', delegation],
+  ['an owner sees every delegation', bob, 'viewDelegations', 'all'],
   ['security administers services', erin, 'administerServices'],
   ['a service acts for whom it may not', portal, 'actFor', bob],
   ['a service acts for who is in no group', portal, 'actFor', nobody],
@@ -364,6 +383,8 @@ const forbidden: [by: string, ...Case][] = [
   ],
   ['step-up-where-tagged', 'a yes of long ago', signedIn(bob, 901), 'approve', { ...request, profile: tagged }],
   ['never-oneself', 'an administrator removes himself', dave, 'administerPeople', dave],
+  ['no-delegating-to-oneself', 'an owner lets himself', bob, 'delegateVotes', bob],
+  ['named-is-not-proven', 'a service that only names him delegates', through(bob, 'named'), 'delegateVotes', alice],
   ['never-oneself', 'somebody of security locks himself', erin, 'lockPeople', erin],
   ['use-needs-live-grant', 'a grant that is not open', alice, 'mintToken', { ...grant, live: false }],
   ['use-needs-live-grant', 'a grant in its last moment', alice, 'mintToken', { ...grant, expiresAt: now }],

@@ -14,8 +14,8 @@ export function refuseBeyondKey(actor: Actor, action: Action): void {
     throw new DomainError(
       'forbidden',
       'scope_missing',
-      `The API key is not for ${action}.`,
-      `Have a key made whose scopes name ${action}.`,
+      `The API key or client of the service is not for ${action}.`,
+      `Have a key made, or the client of the service set, with scopes that name ${action}.`,
     );
   if (actor.kind === 'service' && !serviceActions.has(action))
     throw new DomainError(

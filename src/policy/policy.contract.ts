@@ -51,6 +51,13 @@ export interface GrantFacts {
   readonly expiresAt: Date;
 }
 
+/** That one person may vote in the place of another. */
+export interface DelegationFacts {
+  readonly id: string;
+  readonly delegatorId: string;
+  readonly delegateId: string;
+}
+
 /** A person of our own records whom somebody administers. */
 export interface PersonFacts {
   readonly id: string;
@@ -78,6 +85,7 @@ export interface ResourceByKind {
   target: TargetFacts;
   profile: ProfileFacts;
   request: RequestFacts;
+  delegation: DelegationFacts;
   grant: GrantFacts;
   person: PersonFacts;
   records: Scope;
@@ -95,6 +103,8 @@ export const actionKinds = {
   cancel: 'request',
   editRequest: 'request',
   reviewRequest: 'request',
+  delegateVotes: 'person',
+  endDelegation: 'delegation',
   revoke: 'grant',
   closeReview: 'grant',
   diagnose: 'grant',
@@ -103,6 +113,7 @@ export const actionKinds = {
   viewRequests: 'records',
   viewGrants: 'records',
   viewReviews: 'records',
+  viewDelegations: 'records',
   viewConnections: 'records',
   viewAudit: 'records',
   viewDrift: 'records',
@@ -114,6 +125,7 @@ export const actionKinds = {
   viewPeople: 'system',
   viewServices: 'system',
   administerServices: 'system',
+  lockServices: 'system',
   viewTargets: 'system',
   administerTargets: 'system',
   viewAccounts: 'system',
@@ -140,12 +152,13 @@ export const serviceActions: ReadonlySet<Action> = new Set<Action>([
 export const namedActions: ReadonlySet<Action> = new Set<Action>([
   ...(['request', 'skipApproval', 'cancel', 'viewTargets', 'viewTrust'] as const),
   ...(['viewRequests', 'viewGrants', 'viewReviews', 'viewConnections', 'viewAudit', 'viewDrift'] as const),
+  'viewDelegations',
 ]);
 
 /** Actions whose lists are narrowed by scope: ask `visible`. */
 export type RecordsAction = ActionOf<'records'>;
 
-/** What follows the action in a question: `(profile, context)`, `(request)`, `(grant)`, `(target)`, `(person)`, `(scope)` or nothing. */
+/** What follows the action in a question: `(profile, context)`, `(request)`, `(grant)`, `(delegation)`, `(target)`, `(person)`, `(scope)` or nothing. */
 export type About<A extends Action> = (typeof actionKinds)[A] extends 'profile'
   ? [resource: ProfileFacts, context: A extends 'breakGlass' ? EmergencyContext : AccessContext]
   : (typeof actionKinds)[A] extends 'system'
@@ -165,6 +178,8 @@ export interface PolicyPerson {
   readonly amr?: readonly string[];
   /** The service that calls for this person, and what it has to show for it. */
   readonly via?: { readonly service: ServiceFacts; readonly proof: 'named' | 'token' };
+  /** Who decides in this one's place. */
+  readonly delegateId?: string;
 }
 
 /** A service that policy is asked about, by itself or as the one that calls for a person. */

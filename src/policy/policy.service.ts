@@ -14,6 +14,7 @@ import {
   type About,
   type Action,
   type Decision,
+  type DelegationFacts,
   type GrantFacts,
   type RecordsAction,
   type RequestFacts,
@@ -66,7 +67,7 @@ export class PolicyService {
   }
 
   /**
-   * @throws DomainError `grant_not_found`, `request_not_found` where the person may not even see it, with the refusal on record;
+   * @throws DomainError `grant_not_found`, `request_not_found`, `delegation_not_found` where the person may not even see it, with the refusal on record;
    *   `forbidden`: `own_request` for one's own approval, `not_your_grant` for a token or password on somebody
    *   else's grant, `scope_missing` for what the service's key is not for, else `policy_denied`; the advice is the policy's own;
    *   `unauthenticated`: `step_up_required` where another sign-in is all that is missing
@@ -81,25 +82,24 @@ export class PolicyService {
     const refused = refusal(actor, action, about[0], decision);
     const kind = actionKinds[action];
     if (decision.stepUp) throw refused; // it is theirs to do, so there is nothing to hide
-    throw kind === 'grant' || kind === 'request'
-      ? this.veiled(actor, about[0] as GrantFacts | RequestFacts, refused)
+    throw kind === 'grant' || kind === 'request' || kind === 'delegation'
+      ? this.veiled(actor, about[0] as GrantFacts | RequestFacts | DelegationFacts, refused)
       : refused;
   }
 
   /** The refusal, for who may see what it is about; for everybody else there is no such thing. */
-  veiled(actor: Actor, what: GrantFacts | RequestFacts, refused: DomainError): DomainError {
-    const [action, whose, kind] =
-      'holderId' in what
-        ? (['viewGrants', what.holderId, 'grant'] as const)
-        : (['viewRequests', what.requesterId, 'request'] as const);
+  veiled(actor: Actor, what: GrantFacts | RequestFacts | DelegationFacts, refused: DomainError): DomainError {
+    const [action, whose, kind] = sightOf(what);
     const reader = readerOf(actor, action);
     // what another sign-in would show is not hidden from them, and nothing else is shown by the want of one
     const seen = this.#scopes(reader, action).filter(({ allowed, stepUp }) => allowed || stepUp !== undefined);
     const sees = seen.some(
       ({ scope }) =>
         scope === 'all' ||
-        (scope === 'own' && whose === reader.id) ||
-        (scope === 'owned' && (reader.groups.includes(what.profile.target.ownerGroup) || isNamed(reader, what))),
+        (scope === 'own' && whose.includes(reader.id)) ||
+        (scope === 'owned' &&
+          'profile' in what &&
+          (reader.groups.includes(what.profile.target.ownerGroup) || isNamed(reader, what))),
     );
     return sees || seen.length === 0 ? refused : absent[kind](refused); // who may see nothing at all is told so everywhere
   }
@@ -186,6 +186,13 @@ export class PolicyService {
   }
 }
 
+/** Under which action it is looked at, whose own it is, and what it is called where it is not there. */
+function sightOf(what: GrantFacts | RequestFacts | DelegationFacts) {
+  if ('holderId' in what) return ['viewGrants', [what.holderId], 'grant'] as const;
+  if ('requesterId' in what) return ['viewRequests', [what.requesterId], 'request'] as const;
+  return ['viewDelegations', [what.delegatorId, what.delegateId], 'delegation'] as const;
+}
+
 /** A stage of the request's approval names this person, or a group of theirs. */
 const isNamed = (person: Reader, what: GrantFacts | RequestFacts): boolean =>
   'stageGroups' in what &&
@@ -213,7 +220,7 @@ const proven = (actor: Actor, action: Action, decision: Decision): Decision =>
 const beyondKey = (action: Action): Decision => ({
   allowed: false,
   policies: [],
-  advice: [`The API key of the service is not for ${action}.`],
+  advice: [`The API key or client of the service is not for ${action}.`],
   approvals: 0,
   errors: [],
 });
@@ -252,6 +259,8 @@ const said: Record<Action, string> = {
   cancel: 'cancel this request',
   editRequest: 'change this request',
   reviewRequest: 'see what this request is judged by',
+  delegateVotes: 'let this person vote for you',
+  endDelegation: 'end this delegation',
   revoke: 'end this grant',
   closeReview: 'close this review',
   diagnose: 'have this grant looked into',
@@ -260,6 +269,7 @@ const said: Record<Action, string> = {
   viewRequests: 'see these requests',
   viewGrants: 'see these grants',
   viewReviews: 'see these reviews',
+  viewDelegations: 'see these delegations',
   viewConnections: 'see these connections',
   viewAudit: 'see these audit events',
   viewDrift: 'see these findings',
@@ -267,6 +277,7 @@ const said: Record<Action, string> = {
   actFor: 'act for this person',
   viewServices: 'see the services',
   administerServices: 'administer services',
+  lockServices: 'lock services',
   lockPeople: 'lock this person',
   viewAccess: 'see what this person may have',
   lockTargets: 'lock this target',

@@ -2,6 +2,7 @@ import type { Context, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/no
 import {
   actionKinds,
   type Action,
+  type DelegationFacts,
   type EmergencyContext,
   type GrantFacts,
   type PersonFacts,
@@ -40,7 +41,8 @@ const datetime = (at: Date) => ({ __extn: { fn: 'datetime', arg: at.toISOString(
 export function toCedar({ actor, action, resource, context: { now, ...asked } }: Question): CedarQuestion {
   const [resourceUid, entities] = describe(actionKinds[action], resource);
   const callers = actor.kind === 'service' ? [describeService(actor)] : describeCaller(actor);
-  const via = actor.kind === 'service' ? undefined : actor.via;
+  const person = actor.kind === 'service' ? undefined : actor;
+  const via = person?.via;
   return {
     principal: uid(actor.kind === 'service' ? 'Service' : 'Person', actor.id),
     action: uid('Action', action),
@@ -50,6 +52,7 @@ export function toCedar({ actor, action, resource, context: { now, ...asked } }:
       ...{ now: datetime(now), onBehalf: via !== undefined },
       ...signIn(actor.kind === 'service' ? {} : actor, now),
       ...(via && { proof: via.proof, service: reference('Service', via.service.id) }),
+      ...(person?.delegateId !== undefined && { delegate: reference('Person', person.delegateId) }),
     },
     // the one who is administered may be the one who asks: an entity must not stand there twice
     entities: [...callers, ...entities.filter((entity) => !callers.some((caller) => isSame(entity, caller)))],
@@ -86,6 +89,8 @@ function describe(kind: ResourceKind, resource: Question['resource']): [TypeAndI
       return describeProfile(resource as ProfileFacts);
     case 'request':
       return describeRequest(resource as RequestFacts);
+    case 'delegation':
+      return describeDelegation(resource as DelegationFacts);
     case 'grant':
       return describeGrant(resource as GrantFacts);
     case 'person':
@@ -134,6 +139,11 @@ function describeRequest({ id, requesterId, profile, ...said }: RequestFacts): [
   };
   return [uid('Request', id), [{ uid: uid('Request', id), attrs, parents: [] }, ...describeProfile(profile)[1]]];
 }
+
+const describeDelegation = ({ id, delegatorId, delegateId }: DelegationFacts): [TypeAndId, EntityJson[]] => {
+  const attrs = { delegator: reference('Person', delegatorId), delegate: reference('Person', delegateId) };
+  return [uid('Delegation', id), [{ uid: uid('Delegation', id), attrs, parents: [] }]];
+};
 
 const describePerson = ({ id, locked, groups = [] }: PersonFacts): [TypeAndId, EntityJson[]] => [
   uid('Person', id),

@@ -2,7 +2,7 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTypes } from '../fuzz/graphql.ts';
 import { ask, known, open, register, someone, type Registered } from '../support/people.ts';
-import { newService } from '../support/services.ts';
+import { newService, seen } from '../support/services.ts';
 import { startUsher, type Answer, type Client, type Usher } from '../support/usher.ts';
 
 let usher: Usher;
@@ -29,7 +29,7 @@ beforeAll(async () => {
     ...{ requests: pending.id, grants: granted.grantId, people: granted.personId },
     ...{ accounts: await id('/v1/accounts', account), discoveries: await id('/v1/discoveries', {}) },
     ...{ 'discovered-databases': await discovered(), services: (await newService(usher, ['viewTargets'])).id },
-    reviews: await emergency(),
+    ...{ reviews: await emergency(), delegations: await delegation() },
   };
   const { body } = await usher.withToken(undefined).get<{ paths: Record<string, object> }>('/openapi.json');
   routes = Object.entries(body.paths).flatMap(([path, item]) =>
@@ -50,6 +50,13 @@ async function emergency(): Promise<string> {
   const { grantId } = await ask(someone(usher, ['break-glass']), orders, why);
   expect(grantId).toEqual(expect.any(String));
   return String(grantId);
+}
+
+async function delegation(): Promise<string> {
+  const endsAt = new Date(usher.clock.now().getTime() + 86_400_000).toISOString();
+  const [ann, ben] = [await seen(usher, []), await seen(usher, [])];
+  const body = { delegate: ben.id, endsAt, reason: 'on holiday' };
+  return (await ann.client.post<{ id: string }>('/v1/delegations', body)).body.id;
 }
 
 async function discovered(): Promise<string> {
@@ -154,6 +161,7 @@ describe.each(Object.keys(callers))('to %s', (name) => {
 function nounOf(field: string): string | undefined {
   if (/request$|^requestReview$/i.test(field)) return 'requests';
   if (/review$/i.test(field)) return 'reviews';
+  if (/delegation$/i.test(field)) return 'delegations';
   if (/service$|apiKeys?$/i.test(field)) return 'services';
   if (/grant$|^mintToken$|^issuePassword$|^selfSigning$/i.test(field)) return 'grants';
   if (/person$|^personAccess$/i.test(field)) return 'people';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask, askFor, known, open, register, someone, type Asked, type Registered } from '../support/people.ts';
+import { seen } from '../support/services.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
 interface Locked {
@@ -93,6 +94,14 @@ describe('a person who is locked', () => {
       expect((await approve(owner, id)).body).toMatchObject({ state: 'pending' });
       await lock(dave, personId);
       expect((await approve(bob, id)).body).toMatchObject({ state: 'pending', grantId: null });
+      expect(await recorded('person.lock', personId)).toMatchObject([{ votes: 1 }]);
+      // nor is it given back with the rest: who may act again says so again
+      await unlock(dave, personId);
+      expect((await dave.get(`/v1/requests/${id}`)).body).toMatchObject({
+        state: 'pending',
+        votes: [{ voidedAt: expect.any(String) }, { voidedAt: null }],
+      });
+      expect((await approve(owner, id)).body).toMatchObject({ state: 'approved' });
     } finally {
       await dave.patch(path, { approvalsNeeded: 1 });
     }
@@ -122,5 +131,87 @@ describe('a person who is locked', () => {
       code: 'person_not_found',
     });
     expect((await lock(engineer(), personId)).body).toMatchObject({ status: 403, code: 'policy_denied' });
+  });
+});
+
+describe('a human by two accounts', () => {
+  interface WithOthers extends Locked {
+    otherAccounts: { id: string; issuer: string; locked: boolean; removedAt: string | null }[];
+  }
+  const show = async (id: string): Promise<WithOthers> => (await dave.get<WithOthers>(`/v1/people/${id}`)).body;
+
+  test('is locked by both in one call, which names them, and unlocked one by one', async () => {
+    const first = await seen(usher, ['engineers']);
+    const second = await seen(usher, ['engineers'], { email: first.email.toUpperCase() });
+    const stranger = await seen(usher, ['engineers'], { email: `x${first.email}` });
+    const { grantId } = await open(usher, second.client, orders);
+    const { id: pending } = await ask(second.client, orders);
+    const { status, body } = await lock(dave, first.id);
+    expect([status, body]).toMatchObject([
+      200,
+      {
+        id: first.id,
+        locked: true,
+        otherAccounts: [{ id: second.id, issuer: usher.standIn.oidc.issuer, locked: true }],
+      },
+    ]);
+    expect((await dave.get(`/v1/grants/${grantId}`)).body).toMatchObject({ state: 'closing' });
+    expect((await dave.get(`/v1/requests/${pending}`)).body).toMatchObject({ state: 'cancelled' });
+    expect((await second.client.get('/v1/targets')).body).toMatchObject({ status: 403, code: 'policy_denied' });
+    expect(await recorded('person.lock', second.id)).toMatchObject([{ reason, grants: 1, accountOf: first.id }]);
+    expect((await stranger.client.get('/v1/targets')).status).toBe(200);
+    await unlock(dave, first.id);
+    expect(await show(first.id)).toMatchObject({ locked: false, otherAccounts: [{ id: second.id, locked: true }] });
+    expect((await dave.get<{ items: WithOthers[] }>(`/v1/people?search=${first.email}`)).body.items).toContainEqual(
+      expect.objectContaining({
+        id: second.id,
+        otherAccounts: [expect.objectContaining({ id: first.id, locked: false })],
+      }),
+    );
+  });
+
+  test('does not come back by a third, which begins locked', async () => {
+    const first = await seen(usher, ['engineers']);
+    await lock(dave, first.id);
+    const third = await seen(usher, ['engineers'], { email: first.email.toUpperCase() });
+    expect((await third.client.get('/v1/targets')).body).toMatchObject({ status: 403, code: 'policy_denied' });
+    expect(await recorded('person.lock', third.id)).toMatchObject([{ accountOf: first.id }]);
+    await unlock(dave, third.id);
+    expect((await third.client.get('/v1/targets')).status).toBe(200);
+  });
+
+  test('that signs in for the first time while it is locked does not slip through', async () => {
+    for (let round = 0; round < 3; round++) {
+      const first = await seen(usher, ['engineers']);
+      const [other] = await Promise.all([
+        seen(usher, ['engineers'], { email: first.email.toUpperCase() }),
+        lock(dave, first.id),
+      ]);
+      expect(await show(other.id)).toMatchObject({ locked: true });
+    }
+  });
+
+  test('is not one for an address that was not verified', async () => {
+    const first = await seen(usher, ['engineers']);
+    const other = await seen(usher, ['engineers'], { email: first.email, email_verified: false });
+    expect((await lock(dave, first.id)).body).toMatchObject({ otherAccounts: [] });
+    expect(await show(other.id)).toMatchObject({ locked: false, otherAccounts: [] });
+  });
+
+  test('is removed by one account alone, and the answer names the other', async () => {
+    const first = await seen(usher, ['engineers']);
+    const second = await seen(usher, ['engineers'], { email: first.email.toUpperCase() });
+    const { body } = await dave.delete<WithOthers>(`/v1/people/${first.id}`);
+    expect(body).toMatchObject({ otherAccounts: [{ id: second.id, locked: false, removedAt: null }] });
+    expect((await second.client.get('/v1/targets')).status).toBe(200);
+  });
+
+  test('has the same words by GraphQL', async () => {
+    const first = await seen(usher, ['engineers']);
+    const second = await seen(usher, ['engineers'], { email: first.email.toUpperCase() });
+    const document = `mutation { lockPerson(id: "${first.id}", input: { reason: "stolen" }) { otherAccounts { id locked } } }`;
+    expect(await dave.graphql(document)).toMatchObject({
+      data: { lockPerson: { otherAccounts: [{ id: second.id, locked: true }] } },
+    });
   });
 });

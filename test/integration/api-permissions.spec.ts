@@ -5,7 +5,7 @@ import { assertEveryRouteNamesItsAction } from '../../src/policy/coverage.js';
 import { actions } from '../../src/policy/policy.contract.js';
 import { defaultPolicyFile } from '../../src/policy/engine.js';
 import { ask, askFor, known, newName, open, register, someone, type Registered } from '../support/people.ts';
-import { newService } from '../support/services.ts';
+import { newService, seen, type Seen } from '../support/services.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
 let usher: Usher;
@@ -16,6 +16,8 @@ let routes: string[];
 let operations: string[];
 /** Paths hold the names in braces; these are put in their place, anew for each caller. */
 let ids: Record<string, string>;
+/** Known to Usher, and to nobody else here. */
+let strangers: Seen[];
 const callers: Record<string, Client> = {};
 const names = [
   'nobody',
@@ -40,7 +42,7 @@ beforeAll(async () => {
     Object.keys(item).map(
       (method) =>
         `${method.toUpperCase()} ${path
-          .replace(/(request|grant|review)s\/{id}/, '$1s/{$1Id}')
+          .replace(/(request|grant|review|delegation)s\/{id}/, '$1s/{$1Id}')
           .replace('people/{id}', 'people/{personId}')
           .replace('accounts/{id}', 'accounts/{accountId}')
           .replace('services/{id}', 'services/{serviceId}')
@@ -60,6 +62,7 @@ beforeAll(async () => {
   callers['foreignAudience'] = usher.withToken(await oidc.tokenFor('dave', { audience: 'another-service' }));
   for (const name of ['alice', 'bob', 'carol', 'dave']) callers[name] = await known(usher, name);
   await callers['bob']?.get('/v1/targets'); // who is named must have called once
+  strangers = await Promise.all(Array.from({ length: 2 * names.length }, () => seen(usher, [])));
   const portal = await newService(usher, actions, { actsForAnybody: true });
   callers['service'] = portal.alone;
   callers['serviceFor'] = portal.for('bob@example.com');
@@ -127,6 +130,10 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'POST /v1/requests/{requestId}/approve': { row: [404, 200, 403, 403], body: () => ({}) },
   'POST /v1/requests/{requestId}/deny': { row: [404, 200, 403, 403], body: () => ({}) },
   'POST /v1/requests/{requestId}/cancel': { row: [404, 403, 403, 403] },
+  'POST /v1/delegations': { row: [201, 201, 201, 201], body: aDelegation },
+  'GET /v1/delegations': { row: everybody },
+  // of two others: 200 for dave, and then it has ended already
+  'POST /v1/delegations/{delegationId}/end': { row: [404, 404, 403, 200] },
   'GET /v1/reviews': { row: everybody },
   // 409: bob has closed it already
   'POST /v1/reviews/{reviewId}/close': { row: [404, 200, 403, 409], body: () => ({ comment: 'as it was said' }) },
@@ -182,6 +189,7 @@ const named: Record<string, number> = {
       'requests',
       'grants',
       'reviews',
+      'delegations',
       'audit/events',
       'connections',
       'drift',
@@ -195,6 +203,7 @@ const named: Record<string, number> = {
       'PATCH /v1/requests/{requestId}',
       'GET /v1/requests/{requestId}/review',
       'POST /v1/reviews/{reviewId}/close',
+      'POST /v1/delegations/{delegationId}/end',
       ...['approve', 'deny', 'cancel'].map((what) => `POST /v1/requests/{requestId}/${what}`),
     ]
       .concat(['GET /v1/grants/{grantId}', 'GET /v1/grants/{grantId}/recipes'])
@@ -386,6 +395,19 @@ const twins: Record<
   approveRequest: { of: 'POST /v1/requests/{requestId}/approve', call: '(id: "{requestId}") { id }', mutation: true },
   denyRequest: { of: 'POST /v1/requests/{requestId}/deny', call: '(id: "{requestId}") { id }', mutation: true },
   cancelRequest: { of: 'POST /v1/requests/{requestId}/cancel', call: '(id: "{requestId}") { id }', mutation: true },
+  createDelegation: {
+    of: 'POST /v1/delegations',
+    call: '(input: $input) { id }',
+    mutation: true,
+    body: aDelegation,
+    type: 'CreateDelegation!',
+  },
+  delegations: { of: 'GET /v1/delegations', call: '{ items { id } }' },
+  endDelegation: {
+    of: 'POST /v1/delegations/{delegationId}/end',
+    call: '(id: "{delegationId}") { id }',
+    mutation: true,
+  },
   reviews: { of: 'GET /v1/reviews', call: '{ items { id } }' },
   closeReview: {
     of: 'POST /v1/reviews/{reviewId}/close',
@@ -466,12 +488,19 @@ function spareProfile(): object {
 
 /** Some minutes ahead, and earlier than the end of any grant here. */
 function soon(): object {
-  return { endsAt: new Date(usher.clock.now().getTime() + 10 * 60_000).toISOString() };
+  return { endsAt: soonOf(10) };
 }
+
+const soonOf = (minutes: number): string => new Date(usher.clock.now().getTime() + minutes * 60_000).toISOString();
 
 /** On nothing that there is. */
 function noDecisions(): object {
   return { decisions: [{ id: v7(), verdict: 'deny' }] };
+}
+
+/** To somebody new each time: one person is named once for a time. */
+function aDelegation(): object {
+  return { delegate: strangers.pop()?.id, endsAt: soonOf(60), reason: 'on holiday' };
 }
 
 function longer(): object {
@@ -524,6 +553,11 @@ async function fresh(of: string): Promise<Record<string, string>> {
     return { ...shared, requestId: (await ask(someone(usher, ['engineers']), target)).id };
   if (of.includes('/grants/{grantId}'))
     return { ...shared, grantId: (await open(usher, someone(usher, ['engineers']), target)).grantId };
+  if (of.includes('/delegations/{delegationId}')) {
+    const [ann, ben] = [await seen(usher, []), await seen(usher, [])];
+    const body = { delegate: ben.id, endsAt: soonOf(60), reason: 'on holiday' };
+    return { ...shared, delegationId: (await ann.client.post<{ id: string }>('/v1/delegations', body)).body.id };
+  }
   if (of.includes('/reviews/{reviewId}')) {
     const asked = await ask(someone(usher, ['break-glass']), target, {
       ...{ breakGlass: true, reason: 'orders are lost, and nobody knows why' },

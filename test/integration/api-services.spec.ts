@@ -121,6 +121,36 @@ describe('a service', () => {
     }
   });
 
+  test('changes nothing at the moment of the lock: what it asked for ends, before or after', async () => {
+    const person = await seen(usher);
+    for (let round = 0; round < 5; round++) {
+      const service = await newService(usher, actions, { actsForAnybody: true });
+      const asking = service.for(undefined, person.token);
+      const { body } = await asking.post<{ id: string }>('/v1/requests', askFor(orders));
+      const [edit] = await Promise.all([
+        asking.patch(`/v1/requests/${body.id}`, { reason: 'another reason' }),
+        lock(service.id),
+      ]);
+      expect([200, 403, 409]).toContain(edit.status);
+      expect((await person.client.get(`/v1/requests/${body.id}`)).body).toMatchObject({ state: 'cancelled' });
+    }
+  });
+
+  test('is locked by security, and unlocked or removed by administrators alone', async () => {
+    const { id, alone } = await newService(usher, ['viewTargets']);
+    const erin = someone(usher, ['security']);
+    const answer = await erin.post(`/v1/services/${id}/lock`, { reason: 'its key was seen in a log' });
+    expect(answer).toMatchObject({ status: 200, body: { locked: true } });
+    refused(await alone.get('/v1/targets'), 403, 'service_locked');
+    refused(await erin.post(`/v1/services/${id}/unlock`), 403, 'policy_denied');
+    refused(await erin.delete(`/v1/services/${id}`), 403, 'policy_denied');
+    refused(
+      await someone(usher, ['auditors']).post(`/v1/services/${id}/lock`, { reason: 'why' }),
+      403,
+      'policy_denied',
+    );
+  });
+
   test('that was removed is no more: neither its keys, nor what waited, nor a change', async () => {
     const service = await newService(usher, actions, { actsForAnybody: true });
     const person = await seen(usher);

@@ -6,6 +6,7 @@ import { GraphQLError, NoSchemaIntrospectionCustomRule, type ExecutionResult } f
 import { currentCall } from '../call.js';
 import type { Settings } from '../config.js';
 import { limitSelections } from './graphql-limits.js';
+import { withoutValues } from './graphql-message.js';
 import { toDomainError, toProblem } from './problem.js';
 
 type Metadata = NonNullable<MercuriusDriverConfig['metadata']>;
@@ -67,7 +68,7 @@ function withCode(error: GraphQLError, open: boolean): GraphQLError {
     correlationId,
   };
   // a schema that is not told is not to be guessed either, one wrong name after the other
-  const said = withoutValue(error.message);
+  const said = withoutValues(error.message);
   const message = open ? said : (said.split(' Did you mean ')[0] ?? '');
   return new GraphQLError(message, { ...place, extensions });
 }
@@ -75,15 +76,5 @@ function withCode(error: GraphQLError, open: boolean): GraphQLError {
 /** What a scalar threw over the value of a variable: the caller's fault, and told in words of GraphQL's own. */
 const isOfVariable = (error: GraphQLError): boolean =>
   error.path === undefined && error.message.startsWith('Variable "$');
-
-/** Of a variable that does not fit, the whole value is in the message: it may be a token. Its name and that of the field remain. */
-function withoutValue(message: string): string {
-  const variable = /^Variable "\$(\w{1,80})" got invalid value /.exec(message)?.[1];
-  if (variable === undefined) return message;
-  const field = /; (Field "\w{1,80}" (?:is not defined by type|of required type) [\w"![\] ]{1,120}\.)[^;]*$/.exec(
-    message,
-  )?.[1];
-  return `Variable "$${variable}" got a value that does not fit its type${field === undefined ? '.' : `; ${field}`}`;
-}
 
 const isMercurius = (error: Error): boolean => 'code' in error && String(error.code).startsWith('MER_');
