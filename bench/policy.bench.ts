@@ -33,7 +33,15 @@ const target = {
   enabled: true,
   tags: { team: 'billing' },
 } as const;
-const profile = { id: 'p', target, readOnly: true, approvalsNeeded: 1, maxMinutes: 240, managesPasswords: false };
+const profile = {
+  id: 'p',
+  target,
+  readOnly: true,
+  sensitivity: 'internal',
+  approvalsNeeded: 1,
+  maxMinutes: 240,
+  managesPasswords: false,
+};
 const actor = { id: 'ana', groups: ['engineers', 'analysts', 'oncall'], locked: false };
 const asked = { durationMinutes: 60, method: 'iam', mode: 'session', hasTicket: true } as const;
 const grant = { id: 'g', holderId: 'ana', profile, live: true, expiresAt: new Date(now.getTime() + 3_600_000) };

@@ -30,6 +30,7 @@ const profile = {
   id: randomUUID(),
   target,
   readOnly: true,
+  sensitivity: 'internal',
   approvalsNeeded: 0,
   maxMinutes: 240,
   managesPasswords: false,

@@ -14,7 +14,7 @@ import { profileFacts, type ProfileRow } from '../targets/profile.js';
 import { ProfilesService } from '../targets/profiles.service.js';
 import { stagesIn } from '../targets/stages.js';
 import { refuseWithdrawn, targetFacts, type TargetRow } from '../targets/target.js';
-import { LoginMethod } from '../targets/targets.contract.js';
+import { LoginMethod, type Sensitivity } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { contextOf, type Draft, type Planned } from './draft.js';
 import { pinned } from './quorum.js';
@@ -93,6 +93,7 @@ export class Drafts {
       login,
       groups: profile.groups,
       connectionLimit: profile.connectionLimit,
+      sensitivity: profile.sensitivity as Sensitivity,
       createsRoles: profile.createsRoles,
       endsAt,
       serverMajor,

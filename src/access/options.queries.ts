@@ -15,7 +15,7 @@ const VERSION = `
   SELECT md5(concat_ws('#',
     (SELECT string_agg(ROW(t.id, t.name, t.environment, t.owner_group, t.enabled, t.locked_at, t.removing_at, t.tags)::text, ';' ORDER BY t.id)
        FROM target t WHERE t.deleted_at IS NULL),
-    (SELECT string_agg(ROW(p.id, p.target_id, p.name, p.max_minutes, p.approvals_needed, p.approval_stages, p.read_only, p.methods, p.manages_passwords)::text, ';' ORDER BY p.id)
+    (SELECT string_agg(ROW(p.id, p.target_id, p.name, p.max_minutes, p.approvals_needed, p.approval_stages, p.read_only, p.sensitivity, p.methods, p.manages_passwords)::text, ';' ORDER BY p.id)
        FROM profile p WHERE p.deleted_at IS NULL))) AS version`;
 
 /** As `profileFacts` has it: the number, or the people of all stages where they are more. */
@@ -24,7 +24,7 @@ const NEEDED = `GREATEST(p.approvals_needed, (SELECT coalesce(sum((s->>'needed')
 /** Rows and their version in one statement, and so of one moment. */
 const OFFERS = `
   WITH v AS MATERIALIZED (${VERSION})
-  SELECT v.version, p.id, p.name, p.read_only AS "readOnly", ${NEEDED} AS "approvalsNeeded", p.max_minutes AS "maxMinutes",
+  SELECT v.version, p.id, p.name, p.read_only AS "readOnly", p.sensitivity, ${NEEDED} AS "approvalsNeeded", p.max_minutes AS "maxMinutes",
          p.manages_passwords AS "managesPasswords", p.methods::text[] AS methods,
          t.id AS "targetId", t.name AS "targetName", t.environment, t.owner_group AS "ownerGroup", t.tags,
          t.enabled AND t.locked_at IS NULL AS enabled
@@ -52,8 +52,8 @@ export const offersVersion = async (pool: Pool): Promise<string> =>
 export const offers = async (pool: Pool): Promise<Offer[]> => (await pool.query<Offer>(OFFERS)).rows;
 
 export const offerFacts = (offer: Offer): ProfileFacts => {
-  const { id, readOnly, approvalsNeeded, maxMinutes, managesPasswords } = offer;
+  const { id, readOnly, sensitivity, approvalsNeeded, maxMinutes, managesPasswords } = offer;
   const { targetId, environment, ownerGroup, enabled, tags } = offer;
   const target = { id: targetId, environment, ownerGroup, enabled, tags };
-  return { id, target, readOnly, approvalsNeeded, maxMinutes, managesPasswords };
+  return { id, target, readOnly, sensitivity, approvalsNeeded, maxMinutes, managesPasswords };
 };

@@ -12,7 +12,7 @@ import {
   type AccessContext,
   type ProfileFacts,
 } from '../policy/policy.service.js';
-import type { TargetEnvironment } from '../targets/targets.contract.js';
+import type { Sensitivity, TargetEnvironment } from '../targets/targets.contract.js';
 import type { AccessOption, AccessOptionPage, AccessOptionQuery } from './options.contract.js';
 import { offerFacts, offers, offersVersion, type Offer } from './options.queries.js';
 
@@ -94,7 +94,7 @@ export class AccessOptions {
     let since = performance.now();
     for (const row of rows) {
       const facts = offerFacts(row);
-      const key = this.policy.tellsAlikeApart ? row.id : alike(facts, row);
+      const key = `${row.methods[0]} ${this.policy.alike(actor, facts)}`;
       const answer = answers.get(key) ?? this.answer(actor, facts, row);
       answers.set(key, answer);
       options.push(present(row, answer));
@@ -121,10 +121,6 @@ export class AccessOptions {
   }
 }
 
-/** All that policy can know of a profile but which one it is: most of five hundred targets are alike. */
-const alike = ({ target, ...profile }: ProfileFacts, { methods }: Offer): string =>
-  JSON.stringify([{ ...profile, id: '' }, { ...target, id: '' }, methods[0]]);
-
 const present = (offer: Offer, answer: Answer): AccessOption => ({
   targetId: offer.targetId,
   targetName: offer.targetName,
@@ -132,6 +128,7 @@ const present = (offer: Offer, answer: Answer): AccessOption => ({
   profileId: offer.id,
   profileName: offer.name,
   readOnly: offer.readOnly,
+  sensitivity: offer.sensitivity as Sensitivity,
   maxMinutes: offer.maxMinutes,
   methods: offer.methods,
   ...answer,

@@ -3,6 +3,7 @@ import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { Notifications } from '../platform/state/notifications.js';
+import { noDistinctions, type Distinctions } from './distinctions.js';
 import { defaultPolicyFile, denied, PolicyEngine, type Rules } from './engine.js';
 import type { Decision } from './policy.contract.js';
 import type { Question } from './question.js';
@@ -69,8 +70,8 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
   get sha256(): string {
     return this.#engine?.sha256 ?? 'none';
   }
-  get tellsAlikeApart(): boolean {
-    return this.#engine?.tellsAlikeApart ?? true;
+  get distinctions(): Distinctions {
+    return this.#engine?.distinctions ?? noDistinctions;
   }
   get fault(): string | undefined {
     return this.#fault;
