@@ -121,8 +121,9 @@ export class PolicyService {
     return decision;
   }
 
-  /** What {@link decide} would say, for lists of what somebody could do: nobody tried any of it, so none is kept for dry runs. */
+  /** What {@link decide} would say, for lists of what somebody could do: nobody tried any of it, so none is kept for dry runs, and none is on record as having decided. */
   foresee<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
+    this.#record(actor, action);
     if (!inScope(actor, action)) return beyondKey(action);
     return proven(actor, action, this.rules.decide(this.question(actor, action, ...about)));
   }

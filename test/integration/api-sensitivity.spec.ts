@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { DecisionRecord } from '../../src/policy/decision-record.js';
 import { defaultPolicyFile } from '../../src/policy/engine.js';
-import { localTime } from '../../src/policy/local-time.js';
 import { ask, askFor, known, newName, open, register, someone, type Registered } from '../support/people.ts';
 import { refuses } from '../support/refusal.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
 const shipped = readFileSync(defaultPolicyFile, 'utf8');
-const zone = 'Asia/Kathmandu';
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const TEN = 10 * HOUR_MS;
 
 let usher: Usher;
 let orders: Registered;
@@ -17,7 +17,7 @@ let bob: Client;
 let dave: Client;
 let profile: string;
 beforeAll(async () => {
-  usher = await startUsher({ settings: { jobs: false, timeZone: zone } });
+  usher = await startUsher({ settings: { jobs: false, timeZone: 'Asia/Kathmandu' } });
   orders = await register(usher, 'orders');
   [bob, dave] = [await known(usher, 'bob'), await known(usher, 'dave')];
   profile = `/v1/targets/${orders.targetId}/profiles/${orders.profiles['reporting-read']}`;
@@ -133,15 +133,12 @@ describe('a policy of the company', () => {
   test('speaks of the hour on the wall, and a dry run of what it was then', async () => {
     const name = newName();
     const who = someone(usher, ['engineers'], {}, name);
-    const { minute } = localTime(usher.clock.now(), zone);
-    const within = (from: number): string => `context.local.minute >= ${from} && context.local.minute < ${from + 30}`;
-    // where midnight falls between, the hour that is meant begins with the day
-    const from = Math.min(Math.max(0, minute - 10), 1_410);
-    const closed = `${shipped}
-      @id("closed") @advice("Ask half an hour later.") forbid (principal, action == Usher::Action::"request", resource) when { ${within(from)} };`;
-    await rule(closed);
+    usher.clock.move(DAY_MS + TEN - (usher.clock.now().getTime() % DAY_MS)); // 15:45 there
+    await rule(`${shipped}
+      @id("closed") @advice("Ask after five.") forbid (principal, action == Usher::Action::"request", resource)
+      when { context.local.minute >= 945 && context.local.minute < 1020 };`);
     expect((await preview(who)).decision).toMatchObject({ allowed: false, policies: ['closed'] });
-    usher.clock.move(HOUR_MS);
+    usher.clock.move(2 * HOUR_MS);
     expect((await preview(who)).decision.allowed).toBe(true);
     await usher.app.get(DecisionRecord, { strict: false }).flush();
     const { body } = await dave.post<{ changes: { actor: string; action: string; before: object; after: object }[] }>(
