@@ -140,7 +140,7 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
 
   async #takeOver(activation: Activation): Promise<void> {
     const { version } = activation;
-    const late = setTimeout(() => this.#waitInVain(), this.patience);
+    const late = setTimeout(() => this.waitInVain(), this.patience);
     try {
       this.#rule(version === null ? this.#own : await this.#load(version), activation);
     } finally {
@@ -150,7 +150,7 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
   }
 
   /** A forbid that somebody wrote must hold: what ruled before does not stand in for what is still being tried. */
-  #waitInVain(): void {
+  protected waitInVain(): void {
     [this.#engine, this.#active] = [undefined, undefined];
     this.#fault = 'the active policy is still being tried';
     this.log.error('the active policy is still being tried: everything is denied until that is done');
