@@ -17,7 +17,7 @@ import type { AccessOption, AccessOptionPage, AccessOptionQuery } from './option
 import { offerFacts, offers, offersVersion, type Offer } from './options.queries.js';
 
 /** Milliseconds for which decisions are made in one go; then everybody else has a turn. */
-const TURN_MS = 15;
+const TURN_MS = 10;
 /** Milliseconds for which an answer is kept: policy may speak of the time of day. */
 const KEPT_MS = 60_000;
 /** People whose answers are kept; with 1,500 profiles one is half a megabyte. */

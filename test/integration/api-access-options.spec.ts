@@ -133,6 +133,33 @@ describe('an answer that is kept', () => {
     expect(await readOf(engineer)).toMatchObject({ allowed: true, approvalsNeeded: 1 });
   });
 
+  test('is not outlived by two targets that swap their owners', async () => {
+    const owner = someone(usher, ['orders-owners']);
+    const allowed = async (): Promise<string[]> =>
+      (await optionsOf(owner, '&allowed=true')).items.map(({ profileName }) => profileName).sort();
+    const swap = async (ofOrders: string, ofBilling: string): Promise<void> => {
+      await dave.patch(`/v1/targets/${orders.targetId}`, { ownerGroup: ofOrders });
+      await dave.patch(`/v1/targets/${billing.targetId}`, { ownerGroup: ofBilling });
+    };
+    expect(await allowed()).toEqual(['orders-write', 'reporting-read']);
+    await swap('billing-owners', 'orders-owners');
+    expect(await allowed()).toEqual(['invoices-read']);
+    await swap('orders-owners', 'billing-owners');
+    expect(await allowed()).toEqual(['orders-write', 'reporting-read']);
+  });
+
+  test('is not outlived by a change of how a profile is classified', async () => {
+    const engineer = someone(usher, ['engineers']);
+    const profile = `/v1/targets/${billing.targetId}/profiles/${billing.profiles['invoices-read']}`;
+    const needed = async (): Promise<number | undefined> =>
+      (await optionsOf(engineer)).items.find(({ profileName }) => profileName === 'invoices-read')?.approvalsNeeded;
+    expect(await needed()).toBe(0);
+    await dave.patch(profile, { sensitivity: 'restricted' });
+    expect(await needed()).toBe(1);
+    await dave.patch(profile, { sensitivity: 'confidential' });
+    expect(await needed()).toBe(0);
+  });
+
   test('is not outlived by a change of policy', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'usher-policy-'));
     const policyFile = join(folder, 'narrow.cedar');
