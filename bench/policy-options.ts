@@ -13,7 +13,7 @@ import type * as database from '../src/platform/state/database.ts';
 import type * as states from '../src/platform/state/state.ts';
 import { filledUp } from './policy-decisions.ts';
 import { path } from './processes.ts';
-import { costOfAsync, longestTurn, told, verdict } from './work.ts';
+import { costOf, longestTurn, told, verdict } from './work.ts';
 import type { Cost } from './work.ts';
 
 const load = async <T>(file: string): Promise<T> => (await import(path(`dist/${file}`))) as T;
@@ -100,24 +100,22 @@ export async function measureOptions(policies: number): Promise<void> {
     };
     for (let person = 0; person < PEOPLE; person += 1) {
       const [one, other] = [await newcomer(app, oidc), await newcomer(app, oidc)];
-      found.rows.push(await costOfAsync(async () => JSON.stringify(await offers(pool))));
-      found.cold.push(await costOfAsync(() => one(OPTIONS)));
+      found.rows.push(await costOf(async () => JSON.stringify(await offers(pool))));
+      found.cold.push(await costOf(() => one(OPTIONS)));
       found.turns.push(await longestTurn(() => other(OPTIONS)));
       for (let again = 0; again < REPEATS; again += 1) {
-        found.call.push(await costOfAsync(() => one('/v1/requests?limit=1')));
-        found.kept.push(await costOfAsync(() => one(OPTIONS)));
+        found.call.push(await costOf(() => one('/v1/requests?limit=1')));
+        found.kept.push(await costOf(() => one(OPTIONS)));
       }
     }
-    console.log(
-      `\noptions: ${TARGETS} targets × 3 profiles, ${policies} policies, one of which says a target; ms, in brackets of work`,
-    );
+    console.log(`\noptions: ${TARGETS} targets × 3 profiles, ${policies} policies, one of which says a target; ms`);
     console.log(told('floor: the rows, and no question', found.rows, 1));
     console.log(told('asked for the first time', found.cold, 1));
     console.log(told('longest turn meanwhile', found.turns, 1));
     console.log(told('floor: a call for an empty list', found.call, 1));
     console.log(told('asked for again', found.kept, 1));
-    console.log(verdict('the first time', found.cold, 0.99, 1_000));
-    console.log(verdict('each turn', found.turns, 0.99, 50));
-    console.log(verdict('99 of 100 again', found.kept, 0.99, 20));
+    console.log(verdict('asked for the first time', found.cold, 1_000));
+    console.log(verdict('the longest turn', found.turns, 50));
+    console.log(verdict('asked for again', found.kept, 20));
   });
 }

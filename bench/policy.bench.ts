@@ -7,7 +7,7 @@ const help = `npm run bench -- policy [--policies 200] [--decisions 4000] [--rou
 
 Asks the policy that is shipped, filled up to so many policies, about the minting of a token and about a request, and in turns
 with it its floor: the same questions to a set that has nothing to say about them. Then asks the service what somebody may have of
-five hundred targets, for the first time and again. One thread, warm, milliseconds: by the clock, and in brackets what was worked,
+five hundred targets, for the first time and again. One thread, warm, milliseconds: by the clock, and what was worked on average,
 which no other process on the machine makes longer.`;
 
 const option = (text: string) => ({ type: 'string', default: text }) as const;

@@ -34,7 +34,7 @@ const profile = {
   approvalsNeeded: 0,
   maxMinutes: 240,
   managesPasswords: false,
-};
+} as const;
 const personId = randomUUID();
 const host = 'billing.abcdefghijkl.eu-west-1.rds.amazonaws.com';
 /** As long as those of AssumeRole. */

@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { alikeKey } from './distinctions.js';
 import { PolicyEngine } from './engine.js';
-import type { PolicyPerson, ProfileFacts } from './policy.contract.js';
+import { actions, type PolicyPerson, type ProfileFacts } from './policy.contract.js';
 
 const scope = 'action == Usher::Action::"request", resource';
 const permit = (id: string, when: string, principal = 'principal'): string =>
   `@id("${id}") permit (${principal}, ${scope}) when { ${when} };`;
-const distinctionsOf = (text: string) => new PolicyEngine(text, 'policy', 'distinctions').distinctions;
+const ana = { id: 'ana', groups: ['g'], locked: false };
+const distinctionsOf = (text: string, person: PolicyPerson = ana) =>
+  new PolicyEngine(text, 'policy', 'distinctions').distinctions(person, ['request']);
 /** What nobody mentions, so that a set is never empty. */
 const trust = '@id("trust") permit (principal, action == Usher::Action::"viewTrust", resource);';
 
@@ -43,8 +45,16 @@ describe('what a set of policies says', () => {
     expect(found).toEqual({ named: [], groups: [], tags: [], ...said });
   });
 
+  test('nothing where it is about another group or another action', () => {
+    const tagged = 'resource.target.hasTag("a")';
+    const others = `${permit('x', tagged, 'principal in Usher::Group::"h"')} ${permit('y', tagged, 'principal is Usher::Person in Usher::Group::"h"')}
+      @id("z") permit (principal, action == Usher::Action::"skipApproval", resource) when { ${tagged} };`;
+    expect([...(distinctionsOf(others).tags ?? ['all'])]).toEqual([]);
+    expect([...(distinctionsOf(others, { ...ana, groups: ['h'] }).tags ?? ['all'])]).toEqual(['a']);
+  });
+
   test('of the policy that is shipped: no target, no profile, one tag', () => {
-    const { named, tags } = PolicyEngine.load().distinctions;
+    const { named, tags } = PolicyEngine.load().distinctions(ana, actions);
     expect([[...named], [...(tags ?? ['all'])]]).toEqual([[], ['usher:step-up']]);
   });
 });
@@ -57,6 +67,7 @@ const pool = [
   `@id("within") permit (principal, action == Usher::Action::"request", resource in Usher::Target::"t2");`,
   `@id("profile") @advice("No.") forbid (principal, action == Usher::Action::"request", resource == Usher::Profile::"p3");`,
   permit('tagged', 'resource.target.hasTag("a") && resource.target.getTag("a") == "x"'),
+  permit('tagged-for-g3', 'resource.target.hasTag("b")', 'principal in Usher::Group::"g3"'),
   permit('worked-out', 'resource.target.hasTag(context.method)'),
   permit('through', 'context has service && context.service in resource.target.owners'),
   permit('acting', 'context has service && context.service.actsFor.contains(resource.target.owners)'),
@@ -102,9 +113,10 @@ test('profiles of one key are decided on alike, whatever the policies', () => {
   fc.assert(
     fc.property(fc.subarray(pool), person, profiles, (texts, actor, offered) => {
       const engine = new PolicyEngine([trust, ...texts].join('\n'), 'policy', 'distinctions');
+      const told = engine.distinctions(actor, ['request']);
       const answers = new Map<string, unknown>();
       for (const resource of offered) {
-        const key = alikeKey(engine.distinctions, actor, resource);
+        const key = alikeKey(told, actor, resource);
         const answer = engine.decide({ actor, action: 'request', resource, context });
         expect(answer.errors).toEqual([]);
         if (answers.has(key)) alike += 1;

@@ -14,15 +14,20 @@ export interface Distinctions {
   readonly tags: ReadonlySet<string> | undefined;
 }
 
-export const noDistinctions: Distinctions = { named: new Set(), groups: new Set(), tags: new Set() };
-
-/** Reads it out of the policies as Cedar's own parser understood them. */
-export function distinctionsOf(policies: Iterable<PolicyJson>): Distinctions {
+/** Reads it out of a policy as Cedar's own parser understood it. */
+export function distinctionsOf(policy: PolicyJson): Distinctions {
   const found = { named: new Set<string>(), groups: new Set<string>(), tags: new Set<string>(), computed: false };
-  for (const policy of policies) look(policy, found);
+  look(policy, found);
   const { named, groups, tags, computed } = found;
   return { named, groups, tags: computed ? undefined : tags };
 }
+
+/** What several policies say together. */
+export const together = (all: readonly Distinctions[]): Distinctions => ({
+  named: new Set(all.flatMap(({ named }) => [...named])),
+  groups: new Set(all.flatMap(({ groups }) => [...groups])),
+  tags: all.some(({ tags }) => tags === undefined) ? undefined : new Set(all.flatMap(({ tags }) => [...(tags ?? [])])),
+});
 
 interface Found {
   readonly named: Set<string>;

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
-import type { Distinctions } from './distinctions.js';
-import { actions, type Action, type Decision } from './policy.contract.js';
+import { together, type Distinctions } from './distinctions.js';
+import { actions, type Action, type Decision, type PolicyPerson } from './policy.contract.js';
 import { PolicyFileError } from './policy-problem.js';
 import { checkPolicies, type CheckedPolicies, type PolicyNote } from './policy-text.js';
 import { toCedar, type CedarQuestion, type Question } from './question.js';
@@ -21,8 +21,8 @@ export interface Rules {
   readonly sha256: string;
   /** Why nothing can be decided, and so everything is denied. */
   readonly fault?: string | undefined;
-  /** What of a target and a profile can matter. */
-  readonly distinctions: Distinctions;
+  /** What of a target and a profile can matter to what this person asks. */
+  distinctions(person: PolicyPerson, asked: readonly Action[]): Distinctions;
   /** Never throws: what cannot be decided is denied. */
   decide(question: Question): Decision;
 }
@@ -77,8 +77,14 @@ export class PolicyEngine implements Rules {
     return new PolicyEngine(readPolicyFile(file), file);
   }
 
-  get distinctions(): Distinctions {
-    return this.#checked.distinctions;
+  /** Of the policies that can apply: one whose scope asks for a group says nothing to who is not in it. */
+  distinctions(person: PolicyPerson, asked: readonly Action[]): Distinctions {
+    const { notes, distinctions } = this.#checked;
+    const ids = [...new Set(asked.flatMap((action) => this.#of(action)))].filter((id) => {
+      const group = notes.get(id)?.group;
+      return group === undefined || person.groups.includes(group);
+    });
+    return together(ids.flatMap((id) => distinctions.get(id) ?? []));
   }
 
   /** Every policy of the set, by id. */

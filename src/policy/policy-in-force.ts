@@ -3,9 +3,9 @@ import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { Notifications } from '../platform/state/notifications.js';
-import { noDistinctions, type Distinctions } from './distinctions.js';
+import { together, type Distinctions } from './distinctions.js';
 import { defaultPolicyFile, denied, PolicyEngine, type Rules } from './engine.js';
-import type { Decision } from './policy.contract.js';
+import type { Action, Decision, PolicyPerson } from './policy.contract.js';
 import type { Question } from './question.js';
 import { hasPassed, Trial } from './trial.js';
 
@@ -73,9 +73,6 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
   get sha256(): string {
     return this.#engine?.sha256 ?? 'none';
   }
-  get distinctions(): Distinctions {
-    return this.#engine?.distinctions ?? noDistinctions;
-  }
   get fault(): string | undefined {
     return this.#fault;
   }
@@ -90,6 +87,10 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
 
   decide(question: Question): Decision {
     return this.#engine?.decide(question) ?? denied([this.#fault ?? 'no policy is loaded']);
+  }
+
+  distinctions(person: PolicyPerson, asked: readonly Action[]): Distinctions {
+    return this.#engine?.distinctions(person, asked) ?? together([]);
   }
 
   async onModuleInit(): Promise<void> {

@@ -22,7 +22,7 @@ export interface CheckedPolicies {
   readonly texts: Readonly<Record<string, string>>;
   readonly notes: ReadonlyMap<string, PolicyNote>;
   readonly byAction: ReadonlyMap<Action, readonly string[]>;
-  readonly distinctions: Distinctions;
+  readonly distinctions: ReadonlyMap<string, Distinctions>;
 }
 
 const maxBytes = 256 * 1024;
@@ -54,6 +54,7 @@ function check(text: string, schema: string): CheckedPolicies {
   const texts: Record<string, string> = Object.create(null) as Record<string, string>;
   const notes = new Map<string, PolicyNote>();
   const parsed = new Map<string, cedar.PolicyJson>();
+  const distinctions = new Map<string, Distinctions>();
   for (const policy of splitPolicies(text)) {
     const json = parse(text, policy);
     const [id, note] = readNote(text, policy, json);
@@ -61,11 +62,11 @@ function check(text: string, schema: string): CheckedPolicies {
     texts[id] = policy;
     notes.set(id, note);
     parsed.set(id, json);
+    distinctions.set(id, distinctionsOf(json));
   }
   if (notes.size === 0) throw new Unusable('no policy in it, so nobody could do anything.');
   validate(text, texts, schema);
-  const byAction = slice(texts, notes, parsed, schema);
-  return { texts, notes, byAction, distinctions: distinctionsOf(parsed.values()) };
+  return { texts, notes, byAction: slice(texts, notes, parsed, schema), distinctions };
 }
 
 /** Deep nesting overflows the stack of the WebAssembly instance and ruins it for every later call, so it never gets there. */

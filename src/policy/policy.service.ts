@@ -66,9 +66,10 @@ export class PolicyService {
     );
   }
 
-  /** Profiles of one key have one answer, by the rules in force, to the same question of the same person. */
-  alike(actor: PersonActor, profile: ProfileFacts): string {
-    return alikeKey(this.rules.distinctions, actor, profile);
+  /** Profiles of one key have one answer, by the rules in force, to the same questions of this person. */
+  alike(actor: PersonActor, asked: readonly Action[]): (profile: ProfileFacts) => string {
+    const distinctions = this.rules.distinctions(actor, asked);
+    return (profile) => alikeKey(distinctions, actor, profile);
   }
 
   /**

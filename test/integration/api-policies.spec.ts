@@ -13,6 +13,7 @@ import { fairDecisions, readDecisions } from '../../src/policy/policies.queries.
 import { DecisionJobs } from '../../src/policy/decisions.job.js';
 import { defaultPolicyFile, PolicyEngine } from '../../src/policy/engine.js';
 import type { PolicyCheck, PolicySet, PolicyVersion, PolicyVersionText } from '../../src/policy/policies.contract.js';
+import { localTime } from '../../src/policy/local-time.js';
 import { PolicyInForce } from '../../src/policy/policy-in-force.js';
 import { PolicyService } from '../../src/policy/policy.service.js';
 import { askFor, known, newName, register, someone, type Registered } from '../support/people.ts';
@@ -125,6 +126,15 @@ describe('a change', () => {
     expect(body).toMatchObject({ code: 'policy_denied', detail, advice: 'Ask tomorrow.' });
     const [line] = (await lines('access.refused')).filter(({ details }) => details['asked'] === 'request');
     expect(line?.details).toMatchObject({ decidedBy: { policies: ['not-today'], sha256: sha256(text).slice(0, 12) } });
+  });
+
+  test('may tie the change of policy to days of the week and to a fresh sign-in: both come again', async () => {
+    const { weekday } = localTime(usher.clock.now(), 'UTC');
+    const days = `[${weekday}, ${(weekday % 7) + 1}].contains(context.local.weekday)`;
+    const text = `${small.replace(/("administerPolicies", resource\));/, `$1 when { ${days} };`)}
+      @id("fresh") @advice("Sign in again.") @max_age("86400") forbid (principal, ${administer})
+      unless { context has authAgeSeconds && context.authAgeSeconds <= 86400 };`;
+    expect(await activate(text)).toMatchObject({ text });
   });
 
   test('every process on the database takes it over at once', async () => {
