@@ -30,10 +30,11 @@ const profile = {
   id: randomUUID(),
   target,
   readOnly: true,
+  sensitivity: 'internal',
   approvalsNeeded: 0,
   maxMinutes: 240,
   managesPasswords: false,
-};
+} as const;
 const personId = randomUUID();
 const host = 'billing.abcdefghijkl.eu-west-1.rds.amazonaws.com';
 /** As long as those of AssumeRole. */

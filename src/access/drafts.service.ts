@@ -8,13 +8,19 @@ import { concerning } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
-import { approvalsNeeded, PolicyService } from '../policy/policy.service.js';
+import {
+  approvalsNeeded,
+  PolicyService,
+  type AccessContext,
+  type Decision,
+  type ProfileFacts,
+} from '../policy/policy.service.js';
 import { planCalls } from '../postgres/postgres.contract.js';
 import { profileFacts, type ProfileRow } from '../targets/profile.js';
 import { ProfilesService } from '../targets/profiles.service.js';
 import { stagesIn } from '../targets/stages.js';
 import { refuseWithdrawn, targetFacts, type TargetRow } from '../targets/target.js';
-import { LoginMethod } from '../targets/targets.contract.js';
+import { LoginMethod, type Sensitivity } from '../targets/targets.contract.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { contextOf, type Draft, type Planned } from './draft.js';
 import { pinned } from './quorum.js';
@@ -53,11 +59,13 @@ export class Drafts {
     const principalArn = mode === IamMode.attached ? await this.principal(actor) : null;
     const facts = profileFacts(profile, targetFacts(target));
     const context = contextOf(input, { method, mode });
-    const ordinary = this.policy.decide(actor, 'request', facts, context);
-    const broken =
-      input.breakGlass === true && this.policy.decide(actor, 'breakGlass', facts, asEmergency(context, input.reason));
-    const decision = broken || ordinary;
-    const skip = broken || this.policy.decide(actor, 'skipApproval', facts, context);
+    const [decision, skip] =
+      input.breakGlass === true
+        ? this.breakGlass(actor, facts, context, input.reason)
+        : [
+            this.policy.decide(actor, 'request', facts, context),
+            this.policy.decide(actor, 'skipApproval', facts, context),
+          ];
     const database = input.database ?? target.databases[0] ?? 'postgres';
     const needed = approvalsNeeded(facts, decision, skip);
     const stages = pinned(stagesIn(profile.approvalStages), needed, target.ownerGroup);
@@ -65,6 +73,18 @@ export class Drafts {
       ...{ target, profile, database, method, mode, principalArn },
       ...{ decision, skip, approvalsNeeded: needed, stages },
     };
+  }
+
+  /** The glass alone decides, on the access and on the approvals. What may be asked for otherwise is no part of it, nor of the record. */
+  private breakGlass(
+    actor: PersonActor,
+    facts: ProfileFacts,
+    context: AccessContext,
+    reason: string,
+  ): [decision: Decision, skip: Decision] {
+    this.policy.foresee(actor, 'request', facts, context); // which the route declares
+    const broken = this.policy.decide(actor, 'breakGlass', facts, asEmergency(context, reason));
+    return [broken, broken];
   }
 
   /** @throws DomainError `policy_denied` with the policies' own advice */
@@ -93,6 +113,7 @@ export class Drafts {
       login,
       groups: profile.groups,
       connectionLimit: profile.connectionLimit,
+      sensitivity: profile.sensitivity as Sensitivity,
       createsRoles: profile.createsRoles,
       endsAt,
       serverMajor,

@@ -1,7 +1,7 @@
 import { ArgsType, Field, Int, ObjectType } from '@nestjs/graphql';
 import { Transform, Type } from 'class-transformer';
 import { IsBoolean, IsInt, IsOptional, IsUUID, Max, MaxLength, Min } from 'class-validator';
-import { LoginMethod, TargetEnvironment } from '../targets/targets.contract.js';
+import { LoginMethod, Sensitivity, TargetEnvironment } from '../targets/targets.contract.js';
 
 /**
  * A level of access that could be asked for, and what policy would say. Asked as the easiest question there is: for an hour, or less
@@ -15,6 +15,7 @@ export class AccessOption {
   profileId: string;
   profileName: string;
   readOnly: boolean;
+  sensitivity: Sensitivity;
   @Field(() => Int)
   maxMinutes: number;
   @Field(() => [LoginMethod])

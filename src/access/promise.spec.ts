@@ -1,13 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { DomainError } from '../platform/errors.js';
 import { planCalls } from '../postgres/postgres.contract.js';
+import { Sensitivity } from '../targets/targets.contract.js';
 import { extendedEnd, isAsShown, promised, refuseOutgrown, refuseRevision } from './promise.js';
 import { keptPlan, type RequestRow } from './request.js';
 
 const now = new Date('2026-03-10T10:00:00.000Z');
 const profile = {
   ...{ id: 'p', targetId: 't', name: 'read', groups: ['readers', 'writers'], maxMinutes: 60, approvalsNeeded: 1 },
-  ...{ readOnly: true, connectionLimit: 5, methods: ['iam' as const], managesPasswords: false, createsRoles: false },
+  ...{
+    readOnly: true,
+    sensitivity: Sensitivity.internal,
+    connectionLimit: 5,
+    methods: ['iam' as const],
+    managesPasswords: false,
+    createsRoles: false,
+  },
   ...{ approvalStages: [], createdAt: now, updatedAt: now, deletedAt: null },
 };
 const begun = new Date(now.getTime() - 30 * 60_000);
@@ -38,7 +46,7 @@ function request(extending = false): RequestRow {
   const more = { policy: {}, policyAppliesTo: 'a session' };
   const plan = keptPlan({
     ...{ login: 'ana', statements, groups, connectionLimit, createsRoles, endsAt, serverMajor: 17 },
-    ...more,
+    ...{ sensitivity: profile.sensitivity, ...more },
   });
   // as the store gives it back: no order of keys is kept there
   return { ...row, plan: JSON.parse(JSON.stringify(sorted(plan))) } as unknown as RequestRow;
@@ -76,6 +84,24 @@ describe('a plan is as it was shown', () => {
     ['with what no plan shows', false, true, () => ({ profile: { ...profile, approvalsNeeded: 3, maxMinutes: 30 } })],
     ['not with another group', false, false, () => ({ profile: { ...profile, groups: ['readers'] } })],
     ['not with more connections', false, false, () => ({ profile: { ...profile, connectionLimit: 6 } })],
+    [
+      'not when it shows what is more sensitive',
+      false,
+      false,
+      () => ({ profile: { ...profile, sensitivity: Sensitivity.restricted } }),
+    ],
+    [
+      'not an extension of that either',
+      true,
+      false,
+      () => ({ profile: { ...profile, sensitivity: Sensitivity.restricted } }),
+    ],
+    [
+      'as ever when it is from before profiles were classified',
+      false,
+      true,
+      (row) => ({ plan: { ...(row.plan as object), sensitivity: undefined } }),
+    ],
     ['not with CREATEROLE', false, false, () => ({ profile: { ...profile, createsRoles: true } })],
     [
       'not when it is from before plans told the server',

@@ -34,7 +34,7 @@ export const extendedEnd = ({
 }): Date | null => grant && new Date(grant.endsAt.getTime() + durationMinutes * MINUTE_MS);
 
 /**
- * Whether what was shown is what would be done now, statement by statement. Asks only Usher's own rows: the target has its
+ * Whether what was shown is what would be done now, statement by statement, and to data that is still thought of as it was. Asks only Usher's own rows: the target has its
  * word when the grant is opened, where its guard refuses whatever differs from the plan.
  */
 export function isAsShown(row: RequestRow): boolean {
@@ -42,6 +42,7 @@ export function isAsShown(row: RequestRow): boolean {
   const { login, personId: person, method } = row;
   const [endsAt, grantId] = [extendedEnd(row), row.grantId ?? row.extendsId];
   const profile = promised(row);
+  if (shown.sensitivity !== null && shown.sensitivity !== profile.sensitivity) return false;
   const statements = planCalls({ login, person, profile, method, grantId, endsAt, serverMajor: shown.serverMajor });
   return isDeepStrictEqual(statements, shown.statements);
 }
@@ -65,9 +66,16 @@ type Outgrown = Pick<RequestRow, 'durationMinutes' | 'method' | 'extends'> & {
 };
 
 /** What the plan says of the profile, for the record. */
-export const promiseOf = ({ groups, connectionLimit, createsRoles, endsAt }: Plan): Record<string, unknown> => ({
+export const promiseOf = ({
   groups,
   connectionLimit,
+  sensitivity,
+  createsRoles,
+  endsAt,
+}: Plan): Record<string, unknown> => ({
+  groups,
+  connectionLimit,
+  sensitivity,
   ...(createsRoles && { createsRoles }),
   endsAt,
 });

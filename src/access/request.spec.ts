@@ -98,6 +98,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
     maxMinutes: 60,
     approvalsNeeded: 2,
     readOnly: true,
+    sensitivity: 'internal',
     connectionLimit: 5,
     methods: ['iam'],
     managesPasswords: false,

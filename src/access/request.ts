@@ -6,7 +6,7 @@ import type { IamMode } from '../grants/grants.contract.js';
 import { profileFacts } from '../targets/profile.js';
 import { targetFacts } from '../targets/target.js';
 import { keptStage, type Stage } from '../targets/stages.js';
-import type { LoginMethod } from '../targets/targets.contract.js';
+import type { LoginMethod, Sensitivity } from '../targets/targets.contract.js';
 import { openStage, progressOf, stagesOf, type Progress } from './quorum.js';
 import type {
   AccessRequest,
@@ -100,12 +100,14 @@ function presentStages(row: RequestRow): RequestStage[] {
 
 /** The plan as it was shown; in the store its instants are text. */
 export function planOf(row: Pick<RequestRow, 'plan'>): Plan {
-  // what was shown before a plan named them has neither
-  const plan = row.plan as unknown as Omit<Plan, 'endsAt' | 'createsRoles'> & {
+  // what was shown before a plan named them has none of these
+  const plan = row.plan as unknown as Omit<Plan, 'endsAt' | 'createsRoles' | 'sensitivity'> & {
     endsAt?: string | null;
     createsRoles?: boolean;
+    sensitivity?: Sensitivity;
   };
-  return { ...plan, createsRoles: plan.createsRoles ?? false, endsAt: plan.endsAt ? new Date(plan.endsAt) : null };
+  const { createsRoles = false, sensitivity = null } = plan;
+  return { ...plan, createsRoles, sensitivity, endsAt: plan.endsAt ? new Date(plan.endsAt) : null };
 }
 
 /** A plan as the store keeps it. */

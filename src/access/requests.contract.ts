@@ -5,7 +5,7 @@ import { IsBoolean, IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, Max
 import { IamMode } from '../grants/grants.contract.js';
 import { Json } from '../platform/http/json.scalar.js';
 import { ApprovalStage } from '../targets/stages.contract.js';
-import { LoginMethod } from '../targets/targets.contract.js';
+import { LoginMethod, Sensitivity } from '../targets/targets.contract.js';
 
 export enum RequestState {
   pending = 'pending',
@@ -63,6 +63,8 @@ export class Plan {
   /** Sessions of the login at the same time */
   @Field(() => Int)
   connectionLimit: number;
+  /** How the profile is classified; null in a plan from before profiles were */
+  sensitivity: Sensitivity | null;
   /** Gives CREATEROLE, too: for those who manage the passwords of others */
   createsRoles: boolean;
   /** The end that is set, where it is known: for access it is counted from the last yes */

@@ -2,7 +2,7 @@ import type { Prisma } from '../generated/prisma/client.js';
 import type { Database } from '../platform/state/database.js';
 import { asId } from '../platform/page.js';
 import type { GrantRow } from '../grants/grant.js';
-import type { GrantFacts } from '../policy/policy.contract.js';
+import type { GrantFacts, ProfileFacts } from '../policy/policy.contract.js';
 import { targetFacts } from '../targets/target.js';
 
 /** What policy is asked about. */
@@ -28,7 +28,7 @@ const VERSION = `concat_ws('.', g.xmin, f.xmin, t.xmin,
 const MINTABLE = `
   SELECT ${VERSION} AS version, g.id, g.request_id AS "requestId", g.target_id AS "targetId", g.person_id AS "personId", g.login, g.database, g.method, g.mode,
          (SELECT r.ticket FROM request r WHERE r.id = g.request_id) AS ticket, g.state, g.starts_at AS "startsAt", g.ends_at AS "endsAt",
-         json_build_object('id', f.id, 'readOnly', f.read_only, 'approvalsNeeded', f.approvals_needed, 'maxMinutes', f.max_minutes,
+         json_build_object('id', f.id, 'readOnly', f.read_only, 'sensitivity', f.sensitivity, 'approvalsNeeded', f.approvals_needed, 'maxMinutes', f.max_minutes,
            'managesPasswords', f.manages_passwords) AS profile,
          json_build_object('id', t.id, 'name', t.name, 'environment', t.environment, 'ownerGroup', t.owner_group, 'enabled', t.enabled, 'lockedAt', t.locked_at,
            'deletedAt', t.deleted_at, 'tags', t.tags, 'partition', t.partition, 'region', t.region, 'accountId', t.account_id, 'resourceId', t.resource_id,
@@ -77,7 +77,8 @@ export type Mintable = Pick<
   version: string;
   /** Of the request that the grant came from. */
   ticket: string | null;
-  profile: Pick<GrantRow['profile'], 'id' | 'readOnly' | 'approvalsNeeded' | 'maxMinutes' | 'managesPasswords'>;
+  profile: Pick<GrantRow['profile'], 'id' | 'readOnly' | 'approvalsNeeded' | 'maxMinutes' | 'managesPasswords'> &
+    Pick<ProfileFacts, 'sensitivity'>;
   target: TargetPart;
 };
 

@@ -151,6 +151,15 @@ const variables: Record<string, Variable> = {
   USHER_EXTERNAL_ID: text((s) => s.aws.externalId?.reveal(), undefined),
   USHER_SECRETS_DIR: text((s) => s.aws.secretsDirectory, undefined),
   USHER_POLICY_FILE: text((s) => s.policyFile, undefined),
+  USHER_TIME_ZONE: {
+    of: (s) => s.timeZone,
+    unset: 'UTC',
+    good: [
+      ['Europe/Berlin', 'Europe/Berlin'],
+      [' america/new_york ', 'America/New_York'],
+    ],
+    bad: ['Europe/Atlantis', '+02:00', '-01', 'local', '2'],
+  },
   USHER_TRUST_MIRROR_HOURS: whole(({ trustMirror }) => trustMirror.hours, 0, 0, 720),
   USHER_TRUST_MIRROR_FROM: webAddress(({ trustMirror }) => trustMirror.from),
   USHER_TRUST_MIRROR_AT: webAddress(({ trustMirror }) => trustMirror.at),

@@ -42,6 +42,8 @@ export interface Settings {
     readonly env: (name: string) => string | undefined;
   };
   readonly policyFile: string | undefined;
+  /** Of whose clocks policies speak, such as Europe/Berlin; the same in all processes. */
+  readonly timeZone: string;
   readonly trustOverrides: TrustOverrides;
   readonly trustMirror: {
     /** Hours between two looks at the CA bundles that are mirrored; 0: none is. */
@@ -157,6 +159,18 @@ function networks(env: Environment, name: string): string[] {
   return given;
 }
 
+/** By name: what is so many hours from UTC knows no summer time. */
+function timeZone(env: Environment, name: string): string {
+  const zone = text(env, name) ?? 'UTC';
+  try {
+    const { timeZone: known } = new Intl.DateTimeFormat('en-US', { timeZone: zone }).resolvedOptions();
+    if (!/^[+-]/.test(known)) return known;
+  } catch {
+    // no zone, as below
+  }
+  throw new ConfigError(`${name} must be the name of a time zone, such as Europe/Berlin; not ${zone}`);
+}
+
 function oneOf<T extends string>(env: Environment, name: string, fallback: T, words: readonly T[]): T {
   const value = text(env, name) ?? fallback;
   const word = words.find((known) => known === value);
@@ -251,6 +265,7 @@ export function readSettings(env: Environment): Settings {
       env: (name) => (name.startsWith('USHER_SECRET_') ? env[name] : undefined),
     },
     policyFile: text(env, 'USHER_POLICY_FILE'),
+    timeZone: timeZone(env, 'USHER_TIME_ZONE'),
     trustOverrides: document(env, 'USHER_TRUST_BUNDLES', {}, parseTrustOverrides),
     trustMirror: {
       hours: integer(env, 'USHER_TRUST_MIRROR_HOURS', 0, 0, 720),

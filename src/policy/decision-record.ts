@@ -10,6 +10,8 @@ import { toCedar, type Question } from './question.js';
 const BATCH = 500;
 /** Waiting at the most; what comes beyond is dropped and counted. */
 const ROOM = 5_000;
+/** Of one person or service: while the database is slow, one who asks much must not keep out what others ask. */
+const SHARE = 500;
 const FLUSH_MS = 1_000;
 
 interface Kept {
@@ -26,6 +28,7 @@ interface Kept {
 @Injectable()
 export class DecisionRecord implements OnModuleInit, BeforeApplicationShutdown {
   #waiting: Kept[] = [];
+  readonly #shares = new Map<string, number>();
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #dropped = 0;
@@ -50,10 +53,12 @@ export class DecisionRecord implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   add(person: Reader, question: Question, decision: Decision, sha256: string): void {
-    if (this.#waiting.length >= ROOM) {
+    const share = (this.#shares.get(person.id) ?? 0) + 1;
+    if (this.#waiting.length >= ROOM || share > SHARE) {
       this.#dropped += 1;
       return;
     }
+    this.#shares.set(person.id, share);
     this.#waiting.push({ person, question, decision, sha256 });
     if (this.#waiting.length === BATCH) void this.flush();
   }
@@ -63,9 +68,16 @@ export class DecisionRecord implements OnModuleInit, BeforeApplicationShutdown {
     return (this.#writing ??= this.#write().finally(() => (this.#writing = undefined)));
   }
 
+  #giveBack(id: string): void {
+    const left = (this.#shares.get(id) ?? 0) - 1;
+    if (left > 0) this.#shares.set(id, left);
+    else this.#shares.delete(id);
+  }
+
   async #write(): Promise<void> {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, BATCH);
+      for (const { person } of batch) this.#giveBack(person.id);
       try {
         await insertDecisions(this.db.pool, batch.map(rowOf));
       } catch (error) {

@@ -5,7 +5,7 @@ import { Database } from '../platform/state/database.js';
 import { forgetDecisions } from './policies.queries.js';
 import { MAX_DRY_RUN } from './policies.contract.js';
 
-/** Keeps no more decisions than a dry run can be made on. */
+/** Keeps no more decisions than a dry run can be made on, of everybody as many as the others leave room for. */
 @Injectable()
 export class DecisionJobs {
   constructor(

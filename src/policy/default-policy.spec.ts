@@ -6,6 +6,7 @@ import {
   actions,
   approvalsNeeded,
   scopes,
+  sensitivities,
   serviceActions,
   type AccessContext,
   type Action,
@@ -51,6 +52,7 @@ const read: ProfileFacts = {
   id: 'read',
   target: orders,
   readOnly: true,
+  sensitivity: 'internal',
   approvalsNeeded: 1,
   maxMinutes: 240,
   managesPasswords: false,
@@ -63,6 +65,7 @@ const brief: ProfileFacts = { ...read, id: 'brief', maxMinutes: 30 };
 const off: ProfileFacts = { ...free, target: { ...orders, enabled: false } };
 const passwords: ProfileFacts = { ...read, id: 'passwords', readOnly: false, managesPasswords: true };
 const devPasswords: ProfileFacts = { ...passwords, target: { ...orders, environment: 'dev' } };
+const restricted: ProfileFacts = { ...free, id: 'restricted', sensitivity: 'restricted' };
 const gina = person('gina', 'password-managers');
 /** On call. */
 const hugo = person('hugo', 'break-glass');
@@ -111,6 +114,8 @@ const allowed: Case[] = [
   ['without a ticket where it is not production', alice, 'request', staging, { hasTicket: false }],
   ['by password, attached', alice, 'request', read, { method: 'password', mode: 'attached' }],
   ['an owner asks to write', bob, 'request', write],
+  ['an engineer asks to read what is restricted', alice, 'request', restricted],
+  ['no approval where what is seen is confidential', alice, 'skipApproval', { ...free, sensitivity: 'confidential' }],
   ['a password manager asks for the passwords', gina, 'request', passwords],
   ['no approval where the profile needs none', alice, 'skipApproval', free],
   ['no approval for an owner in dev', bob, 'skipApproval', dev],
@@ -400,6 +405,14 @@ const forbidden: [by: string, ...Case][] = [
   ['password-managers-only', 'an engineer asks for the passwords', alice, 'request', { ...passwords, readOnly: true }],
   ['password-managers-only', 'an owner asks for the passwords', bob, 'request', passwords],
   ['password-managers-only', 'who may ask for all else asks for the passwords', mighty, 'request', passwords],
+  ['restricted-needs-approval', 'a profile that says none is needed', alice, 'skipApproval', restricted],
+  [
+    'restricted-needs-approval',
+    'an owner of a database in dev',
+    bob,
+    'skipApproval',
+    { ...dev, sensitivity: 'restricted' },
+  ],
   [
     'password-managers-need-approval',
     'a profile that says none is needed',
@@ -492,5 +505,6 @@ describe('default policy', () => {
     const byServices = named.filter(([, { appliesTo }]) => appliesTo?.principalTypes.includes('Service'));
     expect(byServices.map(([name]) => name).sort()).toEqual([...serviceActions].sort());
     expect(json.json.Usher?.entityTypes.Records).toEqual({ enum: [...scopes] });
+    expect(json.json.Usher?.entityTypes.Sensitivity).toEqual({ enum: [...sensitivities] });
   });
 });

@@ -18,6 +18,7 @@ const profile: ProfileFacts = {
   id: 'p',
   target,
   readOnly: true,
+  sensitivity: 'internal',
   approvalsNeeded: 1,
   maxMinutes: 60,
   managesPasswords: false,
@@ -32,19 +33,6 @@ const question: Question = {
 const permitAll = '@id("all") permit (principal, action, resource);';
 const engineOf = (text: string) => new PolicyEngine(text, 'company.cedar');
 const engine = PolicyEngine.load();
-
-test.each<[string, boolean]>([
-  [permitAll, false],
-  ['@id("one") permit (principal, action, resource == Usher::Profile::"p");', true],
-  ['@id("one") permit (principal, action, resource in Usher // a remark\n :: Target :: "t");', true],
-  ['@id("kind") permit (principal, action, resource) when { resource is Usher::Profile };', true],
-])('only a policy that says a type tells two that are alike apart: %s', (text, expected) => {
-  expect(engineOf(text).tellsAlikeApart).toBe(expected);
-});
-
-test('the policy that is shipped does not tell those apart that are alike', () => {
-  expect(engine.tellsAlikeApart).toBe(false);
-});
 
 describe('what Cedar leaves open is closed', () => {
   test('a forbid that errs denies, though Cedar would skip it and allow', () => {
@@ -333,5 +321,41 @@ describe('a policy file is refused, by name and reason', () => {
     expect(() =>
       engineOf(`// ${'('.repeat(100)}\n@id("text") @advice("${'['.repeat(100)}\\"") forbid ${scope};`),
     ).not.toThrow();
+  });
+});
+
+describe('hours of work', () => {
+  const office = engineOf(
+    '@id("office") permit (principal, action, resource) when { context.local.weekday <= 5 && context.local.minute >= 540 && context.local.minute < 1080 };',
+  );
+  const at = (now: string, zone?: string): boolean =>
+    office.decide({ ...question, context: { ...context, now: new Date(now) }, ...(zone !== undefined && { zone }) })
+      .allowed;
+
+  test.each<[string, string | undefined, boolean]>([
+    ['2026-03-10T09:00:00Z', undefined, true],
+    ['2026-03-10T08:59:59Z', undefined, false],
+    ['2026-03-10T17:59:59Z', undefined, true],
+    ['2026-03-10T18:00:00Z', undefined, false],
+    ['2026-03-14T10:00:00Z', undefined, false],
+    ['2026-03-27T08:00:00Z', 'Europe/Berlin', true],
+    ['2026-03-30T07:00:00Z', 'Europe/Berlin', true],
+    ['2026-03-27T07:00:00Z', 'Europe/Berlin', false],
+    ['2026-03-15T23:30:00Z', 'Asia/Tokyo', false],
+    ['2026-03-16T00:00:00Z', 'Asia/Tokyo', true],
+  ])('%s in %s: %j', (now, zone, allowed) => expect(at(now, zone)).toBe(allowed));
+
+  test('in a zone that is none deny', () => {
+    const decision = office.decide({ ...question, zone: 'Europe/Atlantis' });
+    expect(decision).toMatchObject({ allowed: false, policies: [] });
+    expect(decision.errors).not.toEqual([]);
+  });
+
+  test('are those of when it was asked, whenever it is asked again', () => {
+    const asked = toCedar({ ...question, context: { ...context, now: new Date('2026-03-10T10:00:00Z') } });
+    const kept = JSON.parse(JSON.stringify(asked)) as typeof asked;
+    expect(office.decideCedar(kept).allowed).toBe(true);
+    const night = toCedar({ ...question, context: { ...context, now: new Date('2026-03-10T22:00:00Z') } });
+    expect(office.decideCedar(night).allowed).toBe(false);
   });
 });

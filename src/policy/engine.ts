@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
-import { actions, type Action, type Decision } from './policy.contract.js';
+import { together, type Distinctions } from './distinctions.js';
+import { actions, type Action, type Decision, type PolicyPerson } from './policy.contract.js';
 import { PolicyFileError } from './policy-problem.js';
 import { checkPolicies, type CheckedPolicies, type PolicyNote } from './policy-text.js';
 import { toCedar, type CedarQuestion, type Question } from './question.js';
@@ -20,11 +21,8 @@ export interface Rules {
   readonly sha256: string;
   /** Why nothing can be decided, and so everything is denied. */
   readonly fault?: string | undefined;
-  /**
-   * Whether two targets or profiles with the same attributes may be decided on differently: only a policy that says the name of
-   * their type can mean one of them. Also true where the word merely stands in a remark.
-   */
-  readonly tellsAlikeApart: boolean;
+  /** What of a target and a profile can matter to what this person asks. */
+  distinctions(person: PolicyPerson, asked: readonly Action[]): Distinctions;
   /** Never throws: what cannot be decided is denied. */
   decide(question: Question): Decision;
 }
@@ -52,7 +50,6 @@ export class PolicyEngine implements Rules {
   readonly policies: readonly string[];
   /** SHA-256 of schema and policies, in hex: which rules decided, for the audit. */
   readonly version: string;
-  readonly tellsAlikeApart: boolean;
   readonly sha256: string;
   readonly #checked: CheckedPolicies;
 
@@ -69,7 +66,6 @@ export class PolicyEngine implements Rules {
     const schema = readPolicySchema();
     refuseFailure(schemaFile, cedar.checkParseSchema(schema));
     this.#checked = checkPolicies(file, text, schema);
-    this.tellsAlikeApart = /\b(Target|Profile)\b/.test(text);
     this.policies = [...this.#checked.notes.keys()].sort();
     this.version = versionOf(text, schema);
     this.sha256 = createHash('sha256').update(text).digest('hex');
@@ -79,6 +75,16 @@ export class PolicyEngine implements Rules {
   /** @param file the company's own policy; without it the one that is shipped */
   static load(file: string = defaultPolicyFile): PolicyEngine {
     return new PolicyEngine(readPolicyFile(file), file);
+  }
+
+  /** Of the policies that can apply: one whose scope asks for a group says nothing to who is not in it. */
+  distinctions(person: PolicyPerson, asked: readonly Action[]): Distinctions {
+    const { notes, distinctions } = this.#checked;
+    const ids = [...new Set(asked.flatMap((action) => this.#of(action)))].filter((id) => {
+      const group = notes.get(id)?.group;
+      return group === undefined || person.groups.includes(group);
+    });
+    return together(ids.flatMap((id) => distinctions.get(id) ?? []));
   }
 
   /** Every policy of the set, by id. */

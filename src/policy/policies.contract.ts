@@ -156,7 +156,7 @@ export class RollBackPolicies {
 
 @InputType()
 export class SimulatePolicies extends CheckPolicies {
-  /** On how many of the newest decisions; 1,000 when nothing is said */
+  /** On how many decisions: the newest of everybody, in turns; 1,000 when nothing is said */
   @IsOptional()
   @Field(() => Int, { nullable: true })
   @IsInt()
@@ -214,7 +214,7 @@ export class PolicyChange {
   faults: string[];
 }
 
-/** A dry run: what the newest decisions would be under another policy. */
+/** A dry run: what the newest decisions about everybody would be under another policy. */
 @ObjectType()
 export class PolicySimulation {
   /** Decisions that were tried */

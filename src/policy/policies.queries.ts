@@ -33,26 +33,33 @@ export async function insertDecisions(pool: Queryable, rows: readonly NewDecisio
   );
 }
 
-/** A page of decisions, the newest first. @param before id of the last of the page before */
-export async function readDecisions(
-  pool: Queryable,
-  before: string | undefined,
-  limit: number,
-): Promise<KeptDecision[]> {
+/**
+ * Ids of so many decisions: everybody's newest, then everybody's second, and so on. Who asks much has what others leave, and takes
+ * nothing from them.
+ */
+const FAIR = `
+  SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY actor_id ORDER BY id DESC) AS nth FROM policy_decision) AS ranked
+   ORDER BY nth, id DESC LIMIT $1`;
+
+/** @returns ids, the newest first */
+export async function fairDecisions(pool: Queryable, most: number): Promise<string[]> {
+  const { rows } = await pool.query<{ id: string }>(`SELECT id FROM (${FAIR}) AS chosen ORDER BY id DESC`, [most]);
+  return rows.map(({ id }) => id);
+}
+
+/** What of these is still kept, the newest first. */
+export async function readDecisions(pool: Queryable, ids: readonly string[]): Promise<KeptDecision[]> {
   const { rows } = await pool.query<KeptDecision>(
     `SELECT id, at, actor_id, actor_name, action, question, allowed, approvals, policies, policy_sha256
-       FROM policy_decision WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`,
-    [before ?? null, limit],
+       FROM policy_decision WHERE id = ANY($1::bigint[]) ORDER BY id DESC`,
+    [ids],
   );
   return rows;
 }
 
-/** Deletes all but the newest. @returns how many went */
+/** Deletes all but so many, as {@link fairDecisions} chooses them. @returns how many went */
 export async function forgetDecisions(pool: Queryable, kept: number): Promise<number> {
-  const { rowCount } = await pool.query(
-    `DELETE FROM policy_decision WHERE id <= (SELECT id FROM policy_decision ORDER BY id DESC OFFSET $1 LIMIT 1)`,
-    [kept],
-  );
+  const { rowCount } = await pool.query(`DELETE FROM policy_decision WHERE id NOT IN (${FAIR})`, [kept]);
   return rowCount ?? 0;
 }
 

@@ -3,13 +3,16 @@ import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { Notifications } from '../platform/state/notifications.js';
+import { together, type Distinctions } from './distinctions.js';
 import { defaultPolicyFile, denied, PolicyEngine, type Rules } from './engine.js';
-import type { Decision } from './policy.contract.js';
+import type { Action, Decision, PolicyPerson } from './policy.contract.js';
 import type { Question } from './question.js';
-import { Trial } from './trial.js';
+import { hasPassed, Trial } from './trial.js';
 
 /** At the latest so long after a change a process knows of it, even where no notification reaches it. */
 const LOOK_AGAIN_MS = 5_000;
+/** Milliseconds that what ruled before may rule on while its successor is tried. */
+const PATIENCE_MS = 10_000;
 let instances = 0;
 
 /** Which policy rules, as the newest row of `policy_activation` says. */
@@ -41,6 +44,7 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
   /** The configured file, or what is shipped; loaded at the start, so that what is wrong with it stops that. */
   readonly #own: PolicyEngine;
   readonly #places: readonly [string, string];
+  protected readonly patience: number = PATIENCE_MS;
   #engine: PolicyEngine | undefined;
   #active: Activation | undefined;
   #fault: string | undefined = 'the policy was not loaded yet';
@@ -69,9 +73,6 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
   get sha256(): string {
     return this.#engine?.sha256 ?? 'none';
   }
-  get tellsAlikeApart(): boolean {
-    return this.#engine?.tellsAlikeApart ?? true;
-  }
   get fault(): string | undefined {
     return this.#fault;
   }
@@ -86,6 +87,10 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
 
   decide(question: Question): Decision {
     return this.#engine?.decide(question) ?? denied([this.#fault ?? 'no policy is loaded']);
+  }
+
+  distinctions(person: PolicyPerson, asked: readonly Action[]): Distinctions {
+    return this.#engine?.distinctions(person, asked) ?? together([]);
   }
 
   async onModuleInit(): Promise<void> {
@@ -136,17 +141,26 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
 
   async #takeOver(activation: Activation): Promise<void> {
     const { version } = activation;
-    this.#rule(version === null ? this.#own : await this.#load(version), activation);
+    const late = setTimeout(() => this.waitInVain(), this.patience);
+    try {
+      this.#rule(version === null ? this.#own : await this.#load(version), activation);
+    } finally {
+      clearTimeout(late);
+    }
     this.log.info({ policy: version?.number ?? 'shipped', sha256: this.sha256 }, 'policy loaded');
+  }
+
+  /** A forbid that somebody wrote must hold: what ruled before does not stand in for what is still being tried. */
+  protected waitInVain(): void {
+    [this.#engine, this.#active] = [undefined, undefined];
+    this.#fault = 'the active policy is still being tried';
+    this.log.error('the active policy is still being tried: everything is denied until that is done');
   }
 
   /** Only a text that did no harm to a thread of its own is parsed in ours. @throws Error naming what is wrong with it */
   async #load({ number, text }: { number: number; text: string }): Promise<PolicyEngine> {
     const name = `policy version ${number}`;
-    const trial = await Trial.open(text, name);
-    await trial.close();
-    const [problem] = trial.problems;
-    if (problem) throw new Error(`${name}: ${problem.policy ?? 'text'}: ${problem.message}`);
+    if (!hasPassed(text)) await refuseHarm(text, name);
     const [a, b] = this.#places;
     return new PolicyEngine(text, name, this.#engine?.place === a ? b : a);
   }
@@ -156,4 +170,11 @@ export class PolicyInForce implements Rules, OnModuleInit, OnModuleDestroy {
     this.#active = activation;
     this.#fault = undefined;
   }
+}
+
+async function refuseHarm(text: string, name: string): Promise<void> {
+  const trial = await Trial.open(text, name);
+  await trial.close();
+  const [problem] = trial.problems;
+  if (problem) throw new Error(`${name}: ${problem.policy ?? 'text'}: ${problem.message}`);
 }

@@ -1,5 +1,5 @@
 import { DomainError } from '../platform/errors.js';
-import { toCedar, type Question } from './question.js';
+import { asOf, toCedar, type Question } from './question.js';
 import type { Trial } from './trial.js';
 
 /** Asked as of then too: a right that ends by itself would lock everybody out when nobody looks. */
@@ -15,8 +15,8 @@ const YEARS_AHEAD = 10;
 export async function refuseLockout(trial: Trial, question: Question): Promise<void> {
   const later = new Date(question.context.now);
   later.setUTCFullYear(later.getUTCFullYear() + YEARS_AHEAD);
-  const then: Question = { ...question, context: { ...question.context, now: later } };
-  const decisions = await trial.decide([toCedar(question), toCedar(then)]);
+  const asked = toCedar(question);
+  const decisions = await trial.decide([asked, asOf(asked, later)]);
   const forGroups = new Set(trial.policies.filter(({ group }) => group !== undefined).map(({ id }) => id));
   const [today, inYears] = decisions;
   if (!today?.allowed) throw lockedOut('Under this policy you could not change policy any more.', today?.policies);

@@ -1,5 +1,7 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { StepUp } from '../platform/errors.js';
+import { RecentlyUsed } from '../platform/recently-used.js';
+import { distinctionsOf, type Distinctions } from './distinctions.js';
 import { actions, type Action } from './policy.contract.js';
 import { placeIn, PolicyFileError, Unusable, type PolicyProblem } from './policy-problem.js';
 import { readStepUp } from './step-up.js';
@@ -20,6 +22,7 @@ export interface CheckedPolicies {
   readonly texts: Readonly<Record<string, string>>;
   readonly notes: ReadonlyMap<string, PolicyNote>;
   readonly byAction: ReadonlyMap<Action, readonly string[]>;
+  readonly distinctions: ReadonlyMap<string, Distinctions>;
 }
 
 const maxBytes = 256 * 1024;
@@ -50,15 +53,20 @@ function check(text: string, schema: string): CheckedPolicies {
   refuseHostileText(text);
   const texts: Record<string, string> = Object.create(null) as Record<string, string>;
   const notes = new Map<string, PolicyNote>();
+  const parsed = new Map<string, cedar.PolicyJson>();
+  const distinctions = new Map<string, Distinctions>();
   for (const policy of splitPolicies(text)) {
-    const [id, note] = readNote(text, policy);
+    const json = parse(text, policy);
+    const [id, note] = readNote(text, policy, json);
     if (notes.has(id)) throw new Unusable(`two policies have @id("${id}"); each needs its own.`);
     texts[id] = policy;
     notes.set(id, note);
+    parsed.set(id, json);
+    distinctions.set(id, distinctionsOf(json));
   }
   if (notes.size === 0) throw new Unusable('no policy in it, so nobody could do anything.');
   validate(text, texts, schema);
-  return { texts, notes, byAction: slice(texts, notes, schema) };
+  return { texts, notes, byAction: slice(texts, notes, parsed, schema), distinctions };
 }
 
 /** Deep nesting overflows the stack of the WebAssembly instance and ruins it for every later call, so it never gets there. */
@@ -90,10 +98,14 @@ function splitPolicies(text: string): string[] {
   return parts.policies;
 }
 
-function readNote(text: string, policy: string): [string, PolicyNote] {
+function parse(text: string, policy: string): cedar.PolicyJson {
   const read = cedar.policyToJson(policy);
   if (read.type === 'failure') throw new Unusable(read.errors.map((error) => problemOf(text, error, { policy })));
-  const annotations: Record<string, string | null> = read.json.annotations ?? {};
+  return read.json;
+}
+
+function readNote(text: string, policy: string, json: cedar.PolicyJson): [string, PolicyNote] {
+  const annotations: Record<string, string | null> = json.annotations ?? {};
   const { id, advice, approvals } = annotations;
   if (!id || !idShape.test(id)) {
     const start = JSON.stringify(policy.replace(/\s+/g, ' ').slice(0, 80));
@@ -107,13 +119,13 @@ function readNote(text: string, policy: string): [string, PolicyNote] {
     if (!knownAnnotations.has(name))
       refuse(`unknown annotation @${name}; there are @id, @advice, @approvals, @max_age and @acr_values.`);
   }
-  if (read.json.effect === 'forbid' && !advice?.trim()) {
+  if (json.effect === 'forbid' && !advice?.trim()) {
     refuse('a forbid needs @advice("…"): what can the person do about it?');
   }
-  if (approvals !== undefined && (read.json.effect !== 'permit' || !approvalsShape.test(approvals ?? ''))) {
+  if (approvals !== undefined && (json.effect !== 'permit' || !approvalsShape.test(approvals ?? ''))) {
     refuse('@approvals("n") belongs on a permit and is 1 to 10.');
   }
-  const { effect, principal } = read.json;
+  const { effect, principal } = json;
   const stepUp = readStepUp(annotations, refuse);
   if (stepUp && effect !== 'forbid')
     refuse('@max_age and @acr_values belong on a forbid, which another sign-in lifts.');
@@ -149,19 +161,39 @@ function validate(text: string, texts: Record<string, string>, schema: string): 
 function slice(
   texts: Record<string, string>,
   notes: ReadonlyMap<string, PolicyNote>,
+  parsed: ReadonlyMap<string, cedar.PolicyJson>,
   schema: string,
 ): Map<Action, string[]> {
   const byAction = new Map<Action, string[]>(actions.map((action) => [action, []]));
   for (const [id, text] of Object.entries(texts)) {
-    const envs = cedar.getValidRequestEnvsPolicy(text, schema);
-    if (envs.type === 'failure') throw new Unusable(envs.error, id);
-    const applies = actions.filter((action) => envs.actions.includes(`Usher::Action::"${action}"`));
-    if (applies.length !== envs.actions.length) throw new Unusable('is about actions that Usher does not have.', id);
+    const about = actionOf(parsed.get(id)) ?? actionsOf(id, text, schema);
+    const applies = actions.filter((action) => about.includes(`Usher::Action::"${action}"`));
+    if (applies.length !== about.length) throw new Unusable('is about actions that Usher does not have.', id);
     if (notes.get(id)?.approvals && !applies.includes('request'))
       throw new Unusable('@approvals has a meaning only where action is "request".', id);
     for (const action of applies) byAction.get(action)?.push(id);
   }
   return byAction;
+}
+
+/** Of a policy that says just one: it passed as one that can apply, so it does to that. Cedar would be asked for some milliseconds. */
+function actionOf(policy: cedar.PolicyJson | undefined): readonly string[] | undefined {
+  if (policy?.action.op !== '==' || !('entity' in policy.action)) return undefined;
+  const { entity } = policy.action;
+  const { type, id } = '__entity' in entity ? entity.__entity : entity;
+  return [`${type}::"${id}"`];
+}
+
+/** Half of what a check costs; and most policies of a set are those of the set before, word by word. */
+const known = new RecentlyUsed<readonly string[]>(1_000);
+
+function actionsOf(id: string, text: string, schema: string): readonly string[] {
+  const before = known.get(text);
+  if (before) return before;
+  const envs = cedar.getValidRequestEnvsPolicy(text, schema);
+  if (envs.type === 'failure') throw new Unusable(envs.error, id);
+  known.set(text, envs.actions);
+  return envs.actions;
 }
 
 const sentence = (error: cedar.DetailedError): string =>

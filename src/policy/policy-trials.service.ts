@@ -9,7 +9,7 @@ import type {
   PolicySimulation,
   SimulatePolicies,
 } from './policies.contract.js';
-import { readDecisions, type KeptDecision } from './policies.queries.js';
+import { fairDecisions, readDecisions, type KeptDecision } from './policies.queries.js';
 import type { Decision } from './policy.contract.js';
 import { PolicyService } from './policy.service.js';
 import { tryOut, type Trial } from './trial.js';
@@ -50,9 +50,9 @@ export class PolicyTrialsService {
     const result = { decisions: 0, unchanged: 0, newlyAllowed: 0, newlyRefused: 0, otherApprovals: 0 };
     const changes: PolicyChange[] = [];
     let oldest: KeptDecision | undefined;
-    while (result.decisions < last) {
-      const page = await readDecisions(this.db.pool, oldest?.id, Math.min(PAGE, last - result.decisions));
-      if (page.length === 0) break;
+    const ids = await fairDecisions(this.db.pool, last);
+    for (let from = 0; from < ids.length; from += PAGE) {
+      const page = await readDecisions(this.db.pool, ids.slice(from, from + PAGE));
       const answers = await trial.decide(page.map(({ question }) => question)).catch(refuseEnded);
       page.forEach((before, index) => {
         const after = answers[index];
@@ -61,7 +61,7 @@ export class PolicyTrialsService {
         if (after && kind !== 'unchanged' && changes.length < MAX_CHANGES) changes.push(presentChange(before, after));
       });
       result.decisions += page.length;
-      oldest = page.at(-1);
+      oldest = page.at(-1) ?? oldest;
     }
     return { ...result, since: oldest?.at ?? null, changes };
   }

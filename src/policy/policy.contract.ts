@@ -4,6 +4,13 @@ import type { StepUp } from '../platform/errors.js';
 export const environments = ['prod', 'staging', 'test', 'dev'] as const;
 export type Environment = (typeof environments)[number];
 
+/**
+ * How much harm it does when the wrong people see what a profile shows, the least first. The same words as `Usher::Sensitivity` in
+ * `schema.cedarschema`. What nobody classified is confidential: not thought harmless, and not in the way of what is.
+ */
+export const sensitivities = ['public', 'internal', 'confidential', 'restricted'] as const;
+export type Sensitivity = (typeof sensitivities)[number];
+
 /** Which rows a list may show: those about me, those of targets my groups own with requests that name me as approver, or all. */
 export const scopes = ['own', 'owned', 'all'] as const;
 export type Scope = (typeof scopes)[number];
@@ -22,6 +29,7 @@ export interface ProfileFacts {
   readonly id: string;
   readonly target: TargetFacts;
   readonly readOnly: boolean;
+  readonly sensitivity: Sensitivity;
   /** How many people must agree, at the least; `@approvals` in a policy may raise it. */
   readonly approvalsNeeded: number;
   readonly maxMinutes: number;

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Clock } from '../platform/clock.js';
+import { SETTINGS, type Settings } from '../platform/config.js';
 import { DecisionRecord } from './decision-record.js';
 import { PolicyInForce } from './policy-in-force.js';
 import { PolicyService } from './policy.service.js';
@@ -13,9 +14,9 @@ import { PolicyService } from './policy.service.js';
     DecisionRecord,
     {
       provide: PolicyService,
-      inject: [PolicyInForce, Clock, DecisionRecord],
-      useFactory: (rules: PolicyInForce, clock: Clock, record: DecisionRecord) =>
-        new PolicyService(rules, clock, record),
+      inject: [PolicyInForce, Clock, SETTINGS, DecisionRecord],
+      useFactory: (rules: PolicyInForce, clock: Clock, { timeZone }: Settings, record: DecisionRecord) =>
+        new PolicyService(rules, clock, timeZone, record),
     },
   ],
   exports: [PolicyService, PolicyInForce],

@@ -32,6 +32,7 @@ const profile: ProfileFacts = {
   id: 'p',
   target,
   readOnly: true,
+  sensitivity: 'internal',
   approvalsNeeded: 1,
   maxMinutes: 60,
   managesPasswords: false,
@@ -190,6 +191,25 @@ test('visible: everybody his own and owned, auditors all, a locked person nothin
   expect(policy.visible(person('carol', ['auditors']), 'viewAudit')).toEqual(['own', 'owned', 'all']);
   const refusal = refusalOf(() => policy.visible(person('carol', ['auditors'], true), 'viewAudit'));
   expect(refusal.advice).toContain('locked');
+});
+
+test('the clock is the one on the wall, in every kind of question', () => {
+  const early = new FixedClock();
+  early.at = new Date('2026-03-10T23:30:00Z'); // Wednesday in Berlin
+  const wednesdays = new PolicyEngine(
+    '@id("wed") permit (principal, action, resource) when { context.local.weekday == 3 && context.local.minute == 30 };',
+    'wednesdays',
+  );
+  const [berlin, utc] = ['Europe/Berlin', undefined].map((zone) => new PolicyService(wednesdays, early, zone));
+  const ask = (asked = utc) => [
+    asked?.decide(person('ana'), 'mintToken', grant).allowed,
+    asked?.foresee(person('ana'), 'request', profile, access).allowed,
+    asked?.decide(person('ana'), 'viewTargets').allowed,
+  ];
+  expect(ask(berlin)).toEqual([true, true, true]);
+  expect(berlin?.visible(person('ana'), 'viewGrants')).toEqual(['own', 'owned', 'all']);
+  expect(ask()).toEqual([false, false, false]);
+  expect(refusalOf(() => utc?.visible(person('ana'), 'viewGrants')).code).toBe('policy_denied');
 });
 
 test('wasAsked knows the very actor and action, refused or not', () => {

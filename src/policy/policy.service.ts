@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { Actor, Reader } from '../platform/actor.js';
+import type { Actor, PersonActor, Reader } from '../platform/actor.js';
 import { currentCall } from '../platform/call.js';
 import type { Clock } from '../platform/clock.js';
 import { DomainError, type ErrorCode, type StepUp } from '../platform/errors.js';
 import { absent } from './absent.js';
 import type { DecisionRecord } from './decision-record.js';
+import { alikeKey } from './distinctions.js';
 import type { Rules } from './engine.js';
 import { inScope, refuseBeyondKey } from './key-scope.js';
 import {
@@ -16,6 +17,7 @@ import {
   type Decision,
   type DelegationFacts,
   type GrantFacts,
+  type ProfileFacts,
   type RecordsAction,
   type RequestFacts,
   type ResourceByKind,
@@ -32,10 +34,14 @@ export class PolicyService {
   /** One set a call, as there is one actor a call. */
   readonly #asked = new WeakMap<Actor, Set<Action>>();
 
-  /** @param record where questions and answers are kept for dry runs; without it they are not */
+  /**
+   * @param zone of whose clocks policy is told
+   * @param record where questions and answers are kept for dry runs; without it they are not
+   */
   constructor(
     private readonly rules: Rules,
     private readonly clock: Clock,
+    private readonly zone?: string,
     private readonly record?: DecisionRecord,
   ) {}
 
@@ -61,9 +67,10 @@ export class PolicyService {
     );
   }
 
-  /** Whether the rules in force may treat two targets or profiles differently that have the same attributes. */
-  get tellsAlikeApart(): boolean {
-    return this.rules.tellsAlikeApart;
+  /** Profiles of one key have one answer, by the rules in force, to the same questions of this person. */
+  alike(actor: PersonActor, asked: readonly Action[]): (profile: ProfileFacts) => string {
+    const distinctions = this.rules.distinctions(actor, asked);
+    return (profile) => alikeKey(distinctions, actor, profile);
   }
 
   /**
@@ -115,8 +122,9 @@ export class PolicyService {
     return decision;
   }
 
-  /** What {@link decide} would say, for lists of what somebody could do: nobody tried any of it, so none is kept for dry runs. */
+  /** What {@link decide} would say, for lists of what somebody could do: nobody tried any of it, so none is kept for dry runs, and none is on record as having decided. */
   foresee<A extends Action>(actor: Actor, action: A, ...about: About<A>): Decision {
+    this.#record(actor, action);
     if (!inScope(actor, action)) return beyondKey(action);
     return proven(actor, action, this.rules.decide(this.question(actor, action, ...about)));
   }
@@ -129,6 +137,7 @@ export class PolicyService {
       action,
       ...(resource === undefined ? {} : { resource }),
       context: { ...context, now: this.clock.now() },
+      ...this.#zone,
     };
   }
 
@@ -156,10 +165,14 @@ export class PolicyService {
     return this.#asked.get(actor)?.has(action) ?? false;
   }
 
+  get #zone(): Pick<Question, 'zone'> {
+    return this.zone === undefined ? {} : { zone: this.zone };
+  }
+
   #scopes(actor: Reader, action: RecordsAction): (Decision & { scope: Scope; question: Question })[] {
     const now = this.clock.now();
     return scopes.map((scope) => {
-      const question: Question = { actor, action, resource: scope, context: { now } };
+      const question: Question = { actor, action, resource: scope, context: { now }, ...this.#zone };
       return { scope, question, ...this.rules.decide(question) };
     });
   }

@@ -1,4 +1,5 @@
 import type { Context, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
+import { localTime, UTC } from './local-time.js';
 import {
   actionKinds,
   type Action,
@@ -22,6 +23,8 @@ export interface Question {
   readonly action: Action;
   readonly resource?: ResourceByKind[ResourceKind];
   readonly context: { readonly now: Date } & Partial<EmergencyContext>;
+  /** Of whose clocks policy is told; UTC when nothing is said. */
+  readonly zone?: string;
 }
 
 /** The same question as Cedar wants it, with just the entities it needs: sending the whole world is slow. */
@@ -38,7 +41,8 @@ const reference = (type: string, id: string) => ({ __entity: uid(type, id) });
 const isSame = (a: EntityJson, b: EntityJson): boolean => JSON.stringify(a.uid) === JSON.stringify(b.uid);
 const datetime = (at: Date) => ({ __extn: { fn: 'datetime', arg: at.toISOString() } });
 
-export function toCedar({ actor, action, resource, context: { now, ...asked } }: Question): CedarQuestion {
+export function toCedar({ actor, action, resource, context, zone = UTC }: Question): CedarQuestion {
+  const { now, ...asked } = context;
   const [resourceUid, entities] = describe(actionKinds[action], resource);
   const callers = actor.kind === 'service' ? [describeService(actor)] : describeCaller(actor);
   const person = actor.kind === 'service' ? undefined : actor;
@@ -49,7 +53,7 @@ export function toCedar({ actor, action, resource, context: { now, ...asked } }:
     resource: resourceUid,
     context: {
       ...asked,
-      ...{ now: datetime(now), onBehalf: via !== undefined },
+      ...{ now: datetime(now), local: { ...localTime(now, zone) }, onBehalf: via !== undefined },
       ...signIn(actor.kind === 'service' ? {} : actor, now),
       ...(via && { proof: via.proof, service: reference('Service', via.service.id) }),
       ...(person?.delegateId !== undefined && { delegate: reference('Person', person.delegateId) }),
@@ -58,6 +62,12 @@ export function toCedar({ actor, action, resource, context: { now, ...asked } }:
     entities: [...callers, ...entities.filter((entity) => !callers.some((caller) => isSame(entity, caller)))],
   };
 }
+
+/** The same at another date, by the same clock on the wall and as soon after the sign-in: hours of work come again, what ends does not. */
+export const asOf = (question: CedarQuestion, now: Date): CedarQuestion => ({
+  ...question,
+  context: { ...question.context, now: datetime(now) },
+});
 
 /** A sign-in that lies a little ahead, by clocks that differ, is as fresh as can be; more than that no token passes. */
 const signIn = ({ authenticatedAt, acr, amr = [] }: Partial<PolicyPerson>, now: Date) => ({
@@ -106,13 +116,18 @@ function describeProfile({
   id,
   target,
   readOnly,
+  sensitivity,
   approvalsNeeded,
   maxMinutes,
   managesPasswords,
 }: ProfileFacts): [TypeAndId, EntityJson[]] {
   const profileEntity: EntityJson = {
     uid: uid('Profile', id),
-    attrs: { target: reference('Target', target.id), readOnly, approvalsNeeded, maxMinutes, managesPasswords },
+    attrs: {
+      target: reference('Target', target.id),
+      sensitivity: reference('Sensitivity', sensitivity),
+      ...{ readOnly, approvalsNeeded, maxMinutes, managesPasswords },
+    },
     parents: [uid('Target', target.id)],
   };
   return [uid('Profile', id), [profileEntity, ...describeTarget(target)[1]]];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { defaultPolicyFile, PolicyEngine } from './engine.js';
 import { toCedar, type Question } from './question.js';
-import { Trial, tryOut } from './trial.js';
+import { hasPassed, Trial, tryOut } from './trial.js';
 
 const text = readFileSync(defaultPolicyFile, 'utf8');
 const engine = PolicyEngine.load();
@@ -81,13 +81,21 @@ describe('a text is read in a thread of its own', () => {
     if (trial.problems.length === 0) expect(new PolicyEngine(hostile, 'policy', 'hostile').policies).not.toEqual([]);
   });
 
-  const resources = { stackSizeMb: 0.75 };
+  const enough = { milliseconds: 10_000, patience: 120_000, megabytes: 512, resources: { stackSizeMb: 0.75 } };
   test.each([
-    ['time', { milliseconds: 1, megabytes: 512, resources }, 'it took longer than 0.001 s'],
-    ['memory', { milliseconds: 10_000, megabytes: -1, resources }, 'it took more than -1 MB'],
+    ['work', { ...enough, milliseconds: 1 }, 'it took more than 0.001 s of work'],
+    ['time', { ...enough, patience: 1 }, 'it took longer than 0.001 s'],
+    ['memory', { ...enough, megabytes: -1 }, 'it took more than -1 MB'],
   ])('a check that takes too much %s is ended', async (_, limits, why) => {
     const trial = await Trial.open(text, 'policy', limits);
     expect(trial.problems).toEqual([{ message: `cannot be checked: ${why}` }]);
+  });
+
+  test('what passed once in this process is known to have, and nothing else', async () => {
+    const [good, bad] = [`${text}// once`, `${text}permit`];
+    expect([good, bad].map(hasPassed)).toEqual([false, false]);
+    for (const one of [good, bad]) await tryOut(one, () => Promise.resolve());
+    expect([good, `${good} `, bad].map(hasPassed)).toEqual([true, false, false]);
   });
 
   test('two at the same time at the most', async () => {

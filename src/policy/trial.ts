@@ -1,10 +1,13 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { Worker, type ResourceLimits } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { DomainError } from '../platform/errors.js';
+import { RecentlyUsed } from '../platform/recently-used.js';
 import type { PolicyAbout } from './engine.js';
 import type { Decision } from './policy.contract.js';
 import type { PolicyProblem } from './policy-problem.js';
 import type { CedarQuestion } from './question.js';
+import { watchOver, type TrialLimits } from './trial-watch.js';
 
 /** What the thread is started with. */
 export interface TrialStart {
@@ -18,22 +21,20 @@ export type TrialOpened =
   | { readonly policies: readonly PolicyAbout[]; readonly problems?: never }
   | { readonly problems: readonly PolicyProblem[]; readonly policies?: never };
 
-export interface TrialLimits {
-  /** For the check of the text, and for each call of `decide`. */
-  readonly milliseconds: number;
-  /** By so much the whole process may grow meanwhile: nothing limits the memory of WebAssembly itself. */
-  readonly megabytes: number;
-  readonly resources: ResourceLimits;
-}
-
 const limits: TrialLimits = {
   milliseconds: 10_000,
+  patience: 120_000,
   megabytes: 512,
   // less stack than the main thread has (984 KB): what fits here fits there
   resources: { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32, codeRangeSizeMb: 32, stackSizeMb: 0.75 },
 };
 
-const WATCH_MS = 20;
+/** Hashes of texts that passed in this process, so that none is tried again a moment later. */
+const passed = new RecentlyUsed<true>(50);
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** Whether this very text did no harm to a thread of this process before. */
+export const hasPassed = (text: string): boolean => passed.get(hashOf(text)) === true;
 
 /** The built file, from `src/policy` and from `dist/policy` alike: a thread of its own runs JavaScript only. */
 const workerFile = join(import.meta.dirname, '../../dist/policy/trial.worker.js');
@@ -66,6 +67,7 @@ export class Trial {
     const opened = await answerOf<TrialOpened>(worker, within).catch((error: unknown): TrialOpened => ({
       problems: [{ message: `cannot be checked: ${error instanceof Error ? error.message : String(error)}` }],
     }));
+    if (opened.policies && within === limits) passed.set(hashOf(text), true);
     return new Trial(worker, within, opened.policies ?? [], opened.problems ?? []);
   }
 
@@ -85,7 +87,7 @@ export class Trial {
 }
 
 /** The next thing the thread says. @throws TrialEnded, and the thread is ended then */
-function answerOf<T>(worker: Worker, { milliseconds, megabytes }: TrialLimits): Promise<T> {
+function answerOf<T>(worker: Worker, within: TrialLimits): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const end = (why: string): void => {
     reject(new TrialEnded(why));
@@ -94,16 +96,11 @@ function answerOf<T>(worker: Worker, { milliseconds, megabytes }: TrialLimits): 
   const onMessage = (answer: T): void => resolve(answer);
   const onError = (error: NodeJS.ErrnoException): void => end(`the thread ended (${error.code ?? error.name})`);
   const onExit = (): void => end('the thread ended');
-  const timer = setTimeout(() => end(`it took longer than ${milliseconds / 1000} s`), milliseconds);
-  const most = process.memoryUsage.rss() + megabytes * 2 ** 20;
-  const watch = setInterval(() => {
-    if (process.memoryUsage.rss() > most) end(`it took more than ${megabytes} MB`);
-  }, WATCH_MS);
+  const leave = watchOver(worker, within, end);
   worker.once('message', onMessage).once('error', onError).once('exit', onExit);
   worker.ref();
   return promise.finally(() => {
-    clearTimeout(timer);
-    clearInterval(watch);
+    leave();
     worker.off('message', onMessage).off('error', onError).off('exit', onExit);
     worker.unref();
   });

@@ -3,7 +3,7 @@ import type { FieldProblem } from '../platform/errors.js';
 import type { ProfileFacts, TargetFacts } from '../policy/policy.contract.js';
 import type { GuardProfile } from '../postgres/postgres.contract.js';
 import { keptStage, stagesIn, totalOf } from './stages.js';
-import type { LoginMethod, Profile } from './targets.contract.js';
+import type { LoginMethod, Profile, Sensitivity } from './targets.contract.js';
 
 export type ProfileRow = Row;
 
@@ -15,6 +15,7 @@ export const presentProfile = (row: Row): Profile => ({
   maxMinutes: row.maxMinutes,
   approvalsNeeded: row.approvalsNeeded,
   readOnly: row.readOnly,
+  sensitivity: row.sensitivity as Sensitivity,
   connectionLimit: row.connectionLimit,
   methods: row.methods as LoginMethod[],
   managesPasswords: row.managesPasswords,
@@ -28,6 +29,7 @@ export const profileFacts = (row: Row, target: TargetFacts): ProfileFacts => ({
   id: row.id,
   target,
   readOnly: row.readOnly,
+  sensitivity: row.sensitivity as ProfileFacts['sensitivity'],
   approvalsNeeded: Math.max(row.approvalsNeeded, totalOf(stagesIn(row.approvalStages))),
   maxMinutes: row.maxMinutes,
   managesPasswords: row.managesPasswords,

@@ -11,7 +11,7 @@ import { allowStatement, differences, presentProfile, profileProblems, type Prof
 import { keptStage, stageProblems, stagesIn, type Stage } from './stages.js';
 import { TargetAccess } from './target-access.service.js';
 import { changesOf, type TargetRow } from './target.js';
-import type { CreateProfile, Profile, UpdateProfile } from './targets.contract.js';
+import { Sensitivity, type CreateProfile, type Profile, type UpdateProfile } from './targets.contract.js';
 import { refuseInUse, TargetsService } from './targets.service.js';
 
 /** Levels of access on a target. The owner of the database has the last word: the guard there keeps its own allow-list. */
@@ -30,14 +30,15 @@ export class ProfilesService {
   async create(actor: Actor, targetId: string, input: CreateProfile): Promise<Profile> {
     this.policy.authorize(actor, 'administerTargets');
     const target = await this.targets.row(this.db.client, targetId);
-    const { managesPasswords = false, createsRoles = false } = input;
+    const { managesPasswords = false, createsRoles = false, sensitivity = Sensitivity.confidential } = input;
     const approvalStages = (input.approvalStages ?? []).map(keptStage);
     refuseUnfit({ ...input, managesPasswords, createsRoles, approvalStages });
     await refuseUnknown(this.db.client, approvalStages);
     const allowed = await this.allowList(target);
     const methods = input.methods ?? ['iam' as const];
     const connectionLimit = input.connectionLimit ?? allowed.get(input.name)?.connectionLimit ?? 5;
-    const wanted = { ...input, methods, connectionLimit, managesPasswords, createsRoles, approvalStages };
+    const more = { managesPasswords, createsRoles, sensitivity, approvalStages };
+    const wanted = { ...input, methods, connectionLimit, ...more };
     refuseDifferent(wanted, differences(wanted, allowed.get(input.name)));
     return this.db.tx(async (tx) => {
       await this.targets.lock(tx, target.id);

@@ -57,6 +57,15 @@ export enum LoginMethod {
 }
 registerEnumType(LoginMethod, { name: 'LoginMethod' });
 
+/** How much harm it does when the wrong people see it, the least first. */
+export enum Sensitivity {
+  public = 'public',
+  internal = 'internal',
+  confidential = 'confidential',
+  restricted = 'restricted',
+}
+registerEnumType(Sensitivity, { name: 'Sensitivity' });
+
 const HOST = { require_tld: false, allow_numeric_tld: true };
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 /** A group role of PostgreSQL; the guard on the target refuses those that reach too far. */
@@ -259,6 +268,8 @@ export class Profile {
   @Field(() => Int)
   approvalsNeeded: number;
   readOnly: boolean;
+  /** Of what it shows, for policies to speak of */
+  sensitivity: Sensitivity;
   @Field(() => Int)
   connectionLimit: number;
   @Field(() => [LoginMethod])
@@ -297,6 +308,10 @@ export class CreateProfile {
   approvalsNeeded: number;
   @IsBoolean()
   readOnly: boolean;
+  /** Of what it shows; confidential when nothing is said */
+  @IsOptional()
+  @IsEnum(Sensitivity)
+  sensitivity?: Sensitivity;
   /** Sessions of one login at the same time */
   @IsOptional()
   @IsInt()
@@ -352,6 +367,10 @@ export class UpdateProfile {
   @IsOptional()
   @IsBoolean()
   readOnly?: boolean;
+  /** A request that waits is shown anew before it can be approved */
+  @IsOptional()
+  @IsEnum(Sensitivity)
+  sensitivity?: Sensitivity;
   @IsOptional()
   @IsInt()
   @Min(1)

@@ -133,6 +133,33 @@ describe('an answer that is kept', () => {
     expect(await readOf(engineer)).toMatchObject({ allowed: true, approvalsNeeded: 1 });
   });
 
+  test('is not outlived by two targets that swap their owners', async () => {
+    const owner = someone(usher, ['orders-owners']);
+    const allowed = async (): Promise<string[]> =>
+      (await optionsOf(owner, '&allowed=true')).items.map(({ profileName }) => profileName).sort();
+    const swap = async (ofOrders: string, ofBilling: string): Promise<void> => {
+      await dave.patch(`/v1/targets/${orders.targetId}`, { ownerGroup: ofOrders });
+      await dave.patch(`/v1/targets/${billing.targetId}`, { ownerGroup: ofBilling });
+    };
+    expect(await allowed()).toEqual(['orders-write', 'reporting-read']);
+    await swap('billing-owners', 'orders-owners');
+    expect(await allowed()).toEqual(['invoices-read']);
+    await swap('orders-owners', 'billing-owners');
+    expect(await allowed()).toEqual(['orders-write', 'reporting-read']);
+  });
+
+  test('is not outlived by a change of how a profile is classified', async () => {
+    const engineer = someone(usher, ['engineers']);
+    const profile = `/v1/targets/${billing.targetId}/profiles/${billing.profiles['invoices-read']}`;
+    const needed = async (): Promise<number | undefined> =>
+      (await optionsOf(engineer)).items.find(({ profileName }) => profileName === 'invoices-read')?.approvalsNeeded;
+    expect(await needed()).toBe(0);
+    await dave.patch(profile, { sensitivity: 'restricted' });
+    expect(await needed()).toBe(1);
+    await dave.patch(profile, { sensitivity: 'confidential' });
+    expect(await needed()).toBe(0);
+  });
+
   test('is not outlived by a change of policy', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'usher-policy-'));
     const policyFile = join(folder, 'narrow.cedar');
@@ -155,8 +182,8 @@ describe('an answer that is kept', () => {
 async function fiveHundredTargets(): Promise<void> {
   await usher.database.owner.query(
     `WITH t AS (
-       INSERT INTO target (id, name, kind, partition, region, account_id, resource_id, engine_version, environment, owner_group, databases, ca_identifier, guard_database, broker_login, created_at, updated_at)
-       SELECT gen_random_uuid(), 'many-' || i, 'rds-instance', 'aws', 'eu-west-1', '123456789012', 'db-MANY' || i, '17', 'staging', 'owners-' || i % 20, '{app}', 'rds-ca-rsa2048-g1', 'postgres', 'usher_broker', now(), now()
+       INSERT INTO target (id, name, kind, partition, region, account_id, resource_id, engine_version, environment, owner_group, databases, ca_identifier, guard_database, broker_login, tags, created_at, updated_at)
+       SELECT gen_random_uuid(), 'many-' || i, 'rds-instance', 'aws', 'eu-west-1', '123456789012', 'db-MANY' || i, '17', 'staging', 'owners-' || i % 20, '{app}', 'rds-ca-rsa2048-g1', 'postgres', 'usher_broker', jsonb_build_object('Name', 'many-' || i), now(), now()
          FROM generate_series(1, 500) AS i RETURNING id)
      INSERT INTO profile (id, target_id, name, groups, max_minutes, approvals_needed, read_only, connection_limit, methods, created_at, updated_at)
      SELECT gen_random_uuid(), t.id, 'p' || k, '{readers}', 480, k, k < 3, 5, '{iam}', now(), now() FROM t, generate_series(1, 3) AS k`,
@@ -204,12 +231,14 @@ test('of five hundred targets with three profiles each is told in turns with eve
   const folder = await mkdtemp(join(tmpdir(), 'usher-policy-'));
   const policyFile = join(folder, 'apart.cedar');
   const one = `@id("one") permit (principal, action == Usher::Action::"request", resource in Usher::Target::"${orders.targetId}");`;
-  await writeFile(policyFile, `${await readFile(defaultPolicyFile, 'utf8')}\n${one}`);
+  // whichever tag that is: each target is then a question of its own
+  const some = `@id("some") permit (principal, action == Usher::Action::"request", resource) when { resource.target.hasTag(context.method) };`;
+  await writeFile(policyFile, [await readFile(defaultPolicyFile, 'utf8'), one, some].join('\n'));
   const other = await startUsher({ database: usher.database, settings: { jobs: false, policyFile } });
   try {
     const [alike, apart] = [await measured(usher), await measured(other)];
     console.log(`1,500 profiles, ${alike.told}`);
-    console.log(`1,500 profiles, each by itself for a policy that names a target, ${apart.told}`);
+    console.log(`1,500 profiles, each by itself for a policy that works out the key of a tag, ${apart.told}`);
     expect(alike.items).toHaveLength(200);
     expect(apart.items).toEqual(alike.items);
     expect(apart.meanwhile).toBeGreaterThan(5);

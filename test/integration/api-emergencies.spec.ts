@@ -80,6 +80,24 @@ describe('breaking the glass', () => {
     expect(await gauge('usher_break_glass_reviews_open')).toBe(waiting + 1);
   });
 
+  test('is on record as decided by the policies about the glass, and by no other that would have let them', async () => {
+    const decidedBy = async (action: string): Promise<string[]> => {
+      const { rows } = await usher.database.owner.query<{ details: { decidedBy: { policies: string[] } } }>(
+        'SELECT details FROM audit_event WHERE action = $1 ORDER BY id DESC LIMIT 1',
+        [action],
+      );
+      return rows[0]?.details.decidedBy.policies ?? [];
+    };
+    const both = onCall(['engineers', 'orders-owners']);
+    await both.post('/v1/requests', askFor(orders));
+    expect(await decidedBy('request.create')).toEqual(['engineers-read', 'owners-request']);
+    await broken(both);
+    expect(await decidedBy('request.breakGlass')).toEqual(['break-glass-group']);
+    expect(await decidedBy('grant.create')).toEqual(['break-glass-group']);
+    await both.post('/v1/requests', askFor(orders, { ...emergency, durationMinutes: 61 }));
+    expect(await decidedBy('access.refused')).toEqual(['glass-is-short']);
+  });
+
   test.each<[string, Record<string, unknown>]>([
     ['for more than an hour', { durationMinutes: 61 }],
     ['without words', { reason: 'help, it is down' }],
