@@ -174,9 +174,10 @@ const kindOf = ({ method, path, body }: Shot): string =>
 
 /** The slowest of each kind once more, one after the other: what each costs by itself, and not what waited with it for the same processor. */
 async function alone({ timed }: Fired): Promise<Timed | undefined> {
-  const kinds = new Map(timed.map(({ shot }) => [kindOf(shot), shot])); // the last of a kind is its slowest
-  const slowest = [...kinds.values()].slice(-SLOWEST);
-  return (await fire(slowest, 1)).timed.at(-1);
+  const slowest = new Map<string, Shot>();
+  for (const { shot } of timed.toReversed())
+    if (slowest.size < SLOWEST && !slowest.has(kindOf(shot))) slowest.set(kindOf(shot), shot);
+  return (await fire([...slowest.values()], 1)).timed.at(-1);
 }
 
 async function holds(name: string, shots: readonly Shot[]): Promise<void> {
