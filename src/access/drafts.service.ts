@@ -47,6 +47,7 @@ export class Drafts {
    * @throws DomainError for what is not found or does not fit
    */
   async draft(actor: PersonActor, input: CreateRequest): Promise<Draft> {
+    if (actor.locked) this.policy.authorize(actor, 'viewTargets'); // what does not fit would tell them of the target
     const target = await this.targets.row(this.db.client, input.targetId);
     const profile = await this.profiles.row(this.db.client, target.id, input.profileId);
     concerning({ subjectId: actor.id });

@@ -13,6 +13,8 @@ export interface PlatformOptions {
   /** Of the state, from `openState`. */
   databaseUrl: string;
   clock?: Clock;
+  /** Where the lines of the log go; absent: to stdout. */
+  log?: pino.DestinationStream;
 }
 
 /** Framework and environment, for everybody: settings, clock, log, database, jobs. Knows no word of the domain. */
@@ -22,7 +24,7 @@ export class PlatformModule {
   static register(options: PlatformOptions): DynamicModule {
     return {
       module: PlatformModule,
-      imports: [logger(options.settings.logLevel)],
+      imports: [logger(options.settings.logLevel, options.log)],
       providers: [
         { provide: SETTINGS, useValue: options.settings },
         { provide: Clock, useValue: options.clock ?? new SystemClock() },
@@ -40,12 +42,13 @@ export class PlatformModule {
 }
 
 /** No header, no body, no query is ever logged: what is not written cannot leak. */
-const logger = (level: string): DynamicModule =>
+const logger = (level: string, stream?: pino.DestinationStream): DynamicModule =>
   LoggerModule.forRoot({
     // the lines of single calls are for debugging alone, and their making for each call costs as much as a small answer
     ...(!['debug', 'trace'].includes(level) && { forRoutes: [] }),
     pinoHttp: {
       level,
+      ...(stream && { stream }),
       quietReqLogger: true,
       serializers: {
         req: (req: { method: string; url: string }) => ({ method: req.method, path: req.url.split('?')[0] }),

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import type { RdsInstance } from '../../local/rds/instance.ts';
 import type { StandIn } from '../../local/stand-in.ts';
 import type { Reached, TargetName } from './stage.ts';
 
@@ -13,12 +14,12 @@ export interface Holdings {
 
 export const nothing: Holdings = { canLogin: false, memberships: [], sessions: 0, leases: [] };
 
-export async function holdings(
-  { standIn }: Pick<Reached, 'standIn'>,
-  target: TargetName,
-  login: string,
-): Promise<Holdings> {
-  const { rows } = await asAdmin(standIn, target, (admin) =>
+export const holdings = ({ standIn }: Pick<Reached, 'standIn'>, target: TargetName, login: string): Promise<Holdings> =>
+  holdingsOn(standIn.targets[target].rds, login);
+
+/** The same of any server of a stand-in. */
+export async function holdingsOn(rds: Pick<RdsInstance, 'admin'>, login: string): Promise<Holdings> {
+  const { rows } = await within(rds, (admin) =>
     admin.query<Holdings>(
       `SELECT coalesce((SELECT rolcanlogin FROM pg_roles WHERE rolname = $1), false) AS "canLogin",
               ARRAY(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
@@ -33,12 +34,11 @@ export async function holdings(
   return found;
 }
 
-export async function asAdmin<T>(
-  standIn: StandIn,
-  target: TargetName,
-  work: (admin: pg.Client) => Promise<T>,
-): Promise<T> {
-  const admin = new pg.Client({ ...standIn.targets[target].rds.admin(), database: 'postgres' });
+export const asAdmin = <T>(standIn: StandIn, target: TargetName, work: (admin: pg.Client) => Promise<T>): Promise<T> =>
+  within(standIn.targets[target].rds, work);
+
+async function within<T>(rds: Pick<RdsInstance, 'admin'>, work: (admin: pg.Client) => Promise<T>): Promise<T> {
+  const admin = new pg.Client({ ...rds.admin(), database: 'postgres' });
   await admin.connect();
   try {
     return await work(admin);

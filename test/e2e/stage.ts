@@ -140,7 +140,7 @@ export const grantOf = async (who: Person, id: string, wait?: string): Promise<G
   must(200, await who.get<Grant>(`/v1/grants/${id}${wait === undefined ? '' : `?wait=${wait}`}`));
 
 /** Waits for a state: patiently, for a machine with other things to do. @throws Error when the grant does not get there */
-async function reached(who: Person, id: string, state: 'active' | 'closed'): Promise<Grant> {
+export async function reached(who: Person, id: string, state: 'active' | 'closed'): Promise<Grant> {
   for (let patience = 3; ; patience--) {
     const grant = await grantOf(who, id, state);
     if (grant.state === state) return grant;
@@ -173,9 +173,12 @@ export const byPassword = ({ password, host, port, user, database }: LoginPasswo
 export type Login = Pick<LoginToken, 'token' | 'host' | 'port' | 'user' | 'database'>;
 
 /** Logs in over verified TLS. The session may be cut; that is no error of the test. */
-export async function logIn({ standIn }: Reached, login: Login): Promise<pg.Client> {
+export async function logIn(
+  { standIn }: Reached,
+  login: Login,
+  ca = standIn.targets.orders.rds.caPem,
+): Promise<pg.Client> {
   const { token: password, host, port, user, database } = login;
-  const ca = standIn.targets.orders.rds.caPem;
   const client = new pg.Client({ host, port, user, database, password, ssl: { ca } });
   client.on('error', () => undefined);
   await client.connect();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defaultPolicyFile } from '../../src/policy/engine.js';
-import { known, newName, register, someone, type Registered } from '../support/people.ts';
+import { askFor, known, newName, register, someone, type Registered } from '../support/people.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
 interface Option {
@@ -84,6 +84,50 @@ describe('what one may ask for', () => {
       '{ accessOptions(allowed: true) { items { profileId } } }',
     );
     expect(asked.data?.accessOptions.items).toHaveLength(2);
+  });
+});
+
+describe('what it takes to have it', () => {
+  const name = newName();
+  const signedIn = (secondsAgo: number | undefined): Client => {
+    const time = Math.floor(usher.clock.now().getTime() / 1_000) - (secondsAgo ?? 0);
+    return someone(usher, ['engineers'], { auth_time: secondsAgo === undefined ? undefined : time }, name);
+  };
+  const tagged = (tags: object): Promise<unknown> =>
+    usher.database.owner.query('UPDATE target SET tags = $1 WHERE id = $2', [tags, orders.targetId]);
+
+  test('is another sign-in where the target asks for a recent one: it may be asked for, and the advice says how', async () => {
+    expect(await readOf(signedIn(901))).toMatchObject({ allowed: true, advice: [] });
+    await tagged({ 'usher:step-up': 'yes' });
+    try {
+      for (const stale of [signedIn(901), signedIn(undefined)])
+        expect(await readOf(stale)).toMatchObject({
+          ...{ allowed: true, approvalsNeeded: 1, advice: [expect.stringContaining('last 15 minutes')] },
+        });
+      expect(await readOf(signedIn(60))).toMatchObject({ allowed: true, advice: [] }); // kept apart from the stale one's
+      const stranger = someone(usher, ['marketing'], { auth_time: 0 });
+      expect(await readOf(stranger)).toMatchObject({ allowed: false });
+    } finally {
+      await tagged({});
+    }
+  });
+
+  test('is the yes of everybody in every stage, where they are more than the profile asks for', async () => {
+    const profile = `/v1/targets/${orders.targetId}/profiles/${orders.profiles['reporting-read']}`;
+    const stage = (of: string, needed: number) => ({ name: of, needed, groups: [`${of}-approvers`] });
+    for (const [approvalsNeeded, approvalStages, expected] of [
+      [1, [stage('data', 2), stage('security', 1)], 3],
+      [4, [stage('data', 2), stage('security', 1)], 4],
+      [1, [], 1],
+    ] as const) {
+      expect((await dave.patch(profile, { approvalsNeeded, approvalStages })).status).toBe(200);
+      const engineer = someone(usher, ['engineers']);
+      expect(await readOf(engineer)).toMatchObject({ allowed: true, approvalsNeeded: expected });
+      const body = askFor(orders);
+      expect((await engineer.post('/v1/requests/preview', body)).body).toMatchObject({
+        decision: { allowed: true, approvalsNeeded: expected },
+      });
+    }
   });
 });
 

@@ -1,7 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { known } from '../support/people.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
+setFlagsFromString('--expose-gc');
 let usher: Usher;
 let carol: Client;
 
@@ -82,4 +85,20 @@ test.each([
   expect(data).toBeNull();
   expect(errors?.[0]?.message).toMatch(message);
   expect(errors?.[0]?.extensions).toMatchObject({ code: 'invalid_input' });
+});
+
+test('documents that are new each time do not fill the memory: few are kept, be they good or bad', async () => {
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const held = (): number => {
+    collectGarbage();
+    return process.memoryUsage().heapUsed / 2 ** 20;
+  };
+  const ask = (i: number): Promise<unknown> =>
+    carol.graphql(`{ a${i}: targets { items { ${'nope '.repeat(1_950)} } } }`);
+  await ask(0);
+  const before = held();
+  for (let i = 1; i <= 250; i++) await ask(i);
+  const grown = held() - before;
+  console.log(`250 large documents that were refused: ${grown.toFixed(0)} MB are held of them`);
+  expect(grown).toBeLessThan(170); // all of them would be 240
 });

@@ -57,6 +57,9 @@ describe('a person who is locked', () => {
       () => person.get(`/v1/grants/${grantId}`),
       () => person.post(`/v1/grants/${grantId}/revoke`),
       () => person.post('/v1/requests', askFor(orders)),
+      () => person.post('/v1/requests/preview', askFor(orders)),
+      // not even what a target does not have
+      () => person.post('/v1/requests/preview', askFor(orders, { database: 'none', durationMinutes: 40_000 })),
     ])
       expect((await call()).body).toMatchObject({
         ...{ status: 403, code: 'policy_denied', advice: expect.stringContaining('locked') as string },

@@ -99,6 +99,60 @@ describe('a service that names somebody', () => {
     ]);
   });
 
+  test('changes what was asked for through it, and nothing that was asked for directly or through another', async () => {
+    const person = await seen(usher);
+    const own = await ask(person.client, orders);
+    const { body: through } = await portal.for(person.id).post<{ id: string }>('/v1/requests', askFor(orders));
+    const other = await newService(usher, actions, { actsForAnybody: true });
+    const change = { reason: 'as the other portal words it' };
+    for (const [service, id] of [
+      [portal, own.id],
+      [other, own.id],
+      [other, through.id],
+    ] as const) {
+      const answer = await service.for(person.id, person.token).patch(`/v1/requests/${id}`, change);
+      refused(answer, 403, 'acting_not_possible');
+      expect(await linesOf(usher, answer)).toMatchObject([
+        { actor_id: person.id, via_service_id: service.id, request_id: id, code: 'acting_not_possible' },
+      ]);
+      const document = `mutation { editRequest(id: "${id}", input: { reason: "by GraphQL" }) { id } }`;
+      const { errors } = await service.for(person.id, person.token).graphql(document);
+      expect(errors).toMatchObject([{ extensions: { code: 'acting_not_possible', status: 403 } }]);
+      expect((await person.client.get(`/v1/requests/${id}`)).body).toMatchObject({
+        ...{ reason: askFor(orders)['reason'], planRevision: 1 },
+      });
+    }
+    const same = await portal.for(person.id, person.token).patch(`/v1/requests/${through.id}`, change);
+    expect(same).toMatchObject({ status: 200, body: { ...change, planRevision: 2, viaServiceId: portal.id } });
+    expect((await person.client.patch(`/v1/requests/${own.id}`, change)).body).toMatchObject({ planRevision: 2 });
+  });
+
+  test('decides on many at once no more than its key is for: on none, where one of them is beyond it', async () => {
+    const owner = await seen(usher, ['orders-owners']);
+    const scopes = ['actFor', 'viewRequests', 'deny'];
+    const service = await newService(usher, scopes, { actsForAnybody: true });
+    const [one, two] = [
+      await ask(someone(usher, ['engineers']), orders),
+      await ask(someone(usher, ['engineers']), orders),
+    ];
+    const decide = (...verdicts: string[]): Promise<Answer> =>
+      service.for(undefined, owner.token).post('/v1/requests/decisions', {
+        decisions: verdicts.map((verdict, i) => ({ id: [one.id, two.id][i], verdict })),
+      });
+    const states = async (): Promise<unknown[]> =>
+      Promise.all([one, two].map(async ({ id }) => (await owner.client.get(`/v1/requests/${id}`)).body['state']));
+    for (const verdicts of [['approve'], ['deny', 'approve']]) {
+      const answer = await decide(...verdicts);
+      refused(answer, 403, 'scope_missing');
+      expect(await linesOf(usher, answer)).toMatchObject([
+        { action: 'access.refused', actor_id: owner.id, via_service_id: service.id, code: 'scope_missing' },
+      ]);
+      expect(await states()).toEqual(['pending', 'pending']);
+    }
+    expect((await decide('deny', 'deny')).status).toBe(200);
+    expect(await states()).toEqual(['denied', 'denied']);
+  });
+
   test('goes without approval only where its key is for that, too', async () => {
     const person = await seen(usher);
     const path = `/v1/targets/${orders.targetId}/profiles/${orders.profiles['reporting-read']}`;

@@ -25,6 +25,7 @@ const names = [
   'foreignAudience',
   'service',
   'serviceFor',
+  'locked',
   'alice',
   'bob',
   'carol',
@@ -63,13 +64,14 @@ beforeAll(async () => {
   for (const name of ['alice', 'bob', 'carol', 'dave']) callers[name] = await known(usher, name);
   await callers['bob']?.get('/v1/targets'); // who is named must have called once
   strangers = await Promise.all(Array.from({ length: 2 * names.length }, () => seen(usher, [])));
+  callers['locked'] = await lockedWithEverything();
   const portal = await newService(usher, actions, { actsForAnybody: true });
   callers['service'] = portal.alone;
   callers['serviceFor'] = portal.for('bob@example.com');
 });
 afterAll(() => usher?.close());
 
-/** What each made-up alice, bob, carol and dave gets; the first three never get anything but 401. */
+/** What each made-up alice, bob, carol and dave gets; the first three never get anything but 401, and who is locked but 403. */
 type Row = readonly [alice: number, bob: number, carol: number, dave: number];
 const everybody: Row = [200, 200, 200, 200];
 const admin = (success: number): Row => [403, 403, 403, success];
@@ -482,6 +484,18 @@ function newPolicy(): object {
   return { text: shippedPolicy, note: 'the same again', basedOn: 0 };
 }
 
+/** Somebody in every group that gives anything here, who was locked. */
+async function lockedWithEverything(): Promise<Client> {
+  const groups = ['engineers', 'orders-owners', 'billing-owners', 'auditors', 'admins', 'security', 'break-glass'];
+  const client = someone(usher, groups);
+  const { personId } = await ask(client, target);
+  const { status } = await (callers['dave'] as Client).post(`/v1/people/${personId}/lock`, {
+    reason: 'for this table',
+  });
+  if (status !== 200) throw new Error(`the lock was refused with ${status}`);
+  return client;
+}
+
 function spareProfile(): object {
   return usher.standIn.targets.billing.registration.profiles[0] ?? {};
 }
@@ -608,7 +622,9 @@ const fill = (text: string): string => text.replace(/{(\w+)}/g, (_, name: string
 const expectedOf = (route: string, row: Row): Record<Caller, number> => {
   const [alice, bob, carol, dave] = row;
   const services = { service: alone[route] ?? 403, serviceFor: named[route] ?? 403 };
-  return { nobody: 401, expired: 401, foreignAudience: 401, ...services, alice, bob, carol, dave };
+  // in whatever groups
+  const refused = { nobody: 401, expired: 401, foreignAudience: 401, locked: 403 };
+  return { ...refused, ...services, alice, bob, carol, dave };
 };
 const codes: Partial<Record<Caller, string>> = {
   nobody: 'token_missing',
@@ -616,16 +632,33 @@ const codes: Partial<Record<Caller, string>> = {
   foreignAudience: 'token_invalid',
 };
 
+/** Where rows and what there is part, each way. */
+const apart = (rows: readonly string[], there: readonly string[]): string[] => [
+  ...there.filter((one) => !rows.includes(one)).map((one) => `${one} has no row`),
+  ...rows.filter((one) => !there.includes(one)).map((one) => `${one} is not there`),
+];
+
 test('every route and every operation has a row, and every handler an action', () => {
-  expect([...Object.keys(rest), ...anonymous, file].sort()).toEqual([...routes].sort());
-  expect(Object.keys(twins).sort()).toEqual([...operations].sort());
-  const open_ = assertEveryRouteNamesItsAction(usher.app).filter((handler) => handler.public !== undefined);
+  const listed = [...Object.keys(rest), ...anonymous, file];
+  expect(apart(listed, routes)).toEqual([]);
+  expect(apart(Object.keys(twins), operations)).toEqual([]);
+  const handlers = assertEveryRouteNamesItsAction(usher.app);
+  // what a controller keeps out of the documentation is reached all the same
+  expect(handlers.filter(({ handler }) => /Controller\./.test(handler))).toHaveLength(routes.length);
+  const open_ = handlers.filter((handler) => handler.public !== undefined);
   expect(open_.map(({ handler }) => handler)).toEqual([
     'HealthController.live',
     'HealthController.ready',
     'SignInController.tell',
     'TrustMirrorController.pem',
   ]);
+});
+
+test('a route or an operation more would be missed here', () => {
+  expect(apart(Object.keys(rest), [...Object.keys(rest), 'PUT /v1/more'])).toEqual(['PUT /v1/more has no row']);
+  for (const route of routes) expect(apart(routes.toSpliced(routes.indexOf(route), 1), routes)).toHaveLength(1);
+  for (const name of operations)
+    expect(apart(operations.toSpliced(operations.indexOf(name), 1), operations)).toEqual([`${name} has no row`]);
 });
 
 test.each([...anonymous, 'GET /docs', 'GET /openapi.json'])('%s is for everybody', async (route) => {

@@ -10,6 +10,7 @@ import { SignerService } from '../../src/aws/signer.service.ts';
 import { StsService } from '../../src/aws/sts.service.ts';
 import { readSettings } from '../../src/platform/config.ts';
 import { PlatformModule } from '../../src/platform/platform.module.ts';
+import { keptLog } from '../support/kept-log.ts';
 import { freshDatabase } from '../support/state.ts';
 import {
   accountsOf,
@@ -197,7 +198,7 @@ test('the module gives every service the one configuration', async () => {
   const settings = readSettings({ OIDC_ISSUER: 'https://issuer.invalid', USHER_LOG_LEVEL: 'silent' });
   const wired = await Test.createTestingModule({
     imports: [
-      PlatformModule.register({ settings, databaseUrl: database.url }),
+      PlatformModule.register({ settings, databaseUrl: database.url, log: keptLog }),
       AwsModule.configure({ useFactory: () => config }),
     ],
   }).compile();

@@ -78,6 +78,14 @@ test('says the same over GraphQL', async () => {
   expect(data && verdicts(data.targetReadiness)).toEqual(verdicts(rest));
 });
 
+test('many who ask at once share a look: the target and AWS are not asked for each', async () => {
+  const { trail } = usher.standIn.aws;
+  const before = trail.events('DescribeDBClusters').length;
+  const answers = await Promise.all(Array.from({ length: 20 }, () => look()));
+  expect(new Set(answers.map(({ verdict }) => verdict)).size).toBe(1);
+  expect(trail.events('DescribeDBClusters').length - before).toBeLessThan(10); // two where all come in time
+});
+
 test('names an authority that has expired, on the instance that has it', async () => {
   usher.standIn.aws.rds.changeInstance('db-ORDERSMEMBER2', { caIdentifier: 'rds-ca-2019' });
   const answer = await look();

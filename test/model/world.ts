@@ -11,6 +11,7 @@ import { TargetsService } from '../../src/targets/targets.service.js';
 import { EndpointKind, TargetEnvironment, TargetKind } from '../../src/targets/targets.contract.js';
 import { startGuardTarget, type GuardTarget } from '../integration/guard-target.ts';
 import { MovedClock } from '../support/clock.ts';
+import { keptLog, logAt } from '../support/kept-log.ts';
 import { newName } from '../support/people.ts';
 import { standIn } from '../support/stand-in.ts';
 import { freshDatabase, type TestDatabase } from '../support/state.ts';
@@ -92,7 +93,11 @@ export async function createWorld(servers: Servers): Promise<World> {
   const database = await freshDatabase();
   const clock = new MovedClock();
   const settings = { ...readSettings(servers.env), databasePoolSize: 8 };
-  const begin = (): Promise<Life> => beginLife({ settings, databaseUrl: database.url, clock });
+  const begin = async (): Promise<Life> => {
+    const life = await beginLife({ settings, databaseUrl: database.url, clock, log: keptLog });
+    logAt(settings.logLevel);
+    return life;
+  };
   const free: Somebody[] = [];
   let ghosts: Promise<void> = Promise.resolve();
   const first = await begin();

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { spawnKept } from '../../src/platform/embedded-postgres.js';
 import { standIn } from './stand-in.ts';
 import type { StandIn } from '../../local/stand-in.ts';
+import { keepSecret, refuseSecrets } from './secrets.ts';
 import { UNLIMITED } from './usher.ts';
 
 const run = promisify(execFile);
@@ -21,9 +22,9 @@ export interface Service {
   pid: number;
   /** All that it has written so far, to stdout and stderr. */
   log(): string;
-  /** As a crash or the kernel would: nothing is finished, nobody says goodbye. */
+  /** As a crash or the kernel would: nothing is finished, nobody says goodbye. @throws Error when it wrote a secret */
   kill(): Promise<void>;
-  /** As an operator would. @returns the exit code */
+  /** As an operator would. @returns the exit code @throws Error when it wrote a secret */
   stop(): Promise<number | null>;
 }
 
@@ -37,6 +38,7 @@ const LISTENS = /Usher listens on (http:\S+)/;
 /** @throws Error with its output when it ends instead of listening */
 export async function startService({ databaseUrl, env = {} }: ServiceOptions): Promise<Service> {
   const [outside] = await Promise.all([standIn(), build()]);
+  for (const [name, value] of Object.entries(env)) if (name.includes('SECRET')) keepSecret(name, value);
   const child = await spawnKept(process.execPath, [join(root, 'dist/main.js')], {
     cwd: root,
     output: 'pipe',
@@ -76,7 +78,12 @@ export async function startService({ databaseUrl, env = {} }: ServiceOptions): P
     kill: async () => {
       process.kill(child.pid, 'SIGKILL');
       await child.ended;
+      refuseSecrets('the output of the service', text);
     },
-    stop: async () => (await child.stop()).code,
+    stop: async () => {
+      const { code } = await child.stop();
+      refuseSecrets('the output of the service', text);
+      return code;
+    },
   };
 }

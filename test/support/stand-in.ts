@@ -5,6 +5,7 @@ import { createRdsAuthority } from '../../local/rds/authority.ts';
 import { startStandIn } from '../../local/stand-in.ts';
 import type { StandIn } from '../../local/stand-in.ts';
 import { standInMajors } from './majors.ts';
+import { keepLoginToken, keepSecret } from './secrets.ts';
 
 let running: Promise<StandIn> | undefined;
 
@@ -13,8 +14,29 @@ let running: Promise<StandIn> | undefined;
  * Who stops a database starts it again.
  */
 export function standIn(): Promise<StandIn> {
-  running ??= startStandIn({ directory: ownDirectory(), ephemeral: true, majors: standInMajors });
+  running ??= startStandIn({ directory: ownDirectory(), ephemeral: true, majors: standInMajors }).then(overheard);
   return running;
+}
+
+/** What passes between it and Usher that is secret: all of it is looked for in what Usher writes. */
+function overheard(outside: StandIn): StandIn {
+  const { aws, env, targets } = outside;
+  keepSecret('the key of the service', env['AWS_SECRET_ACCESS_KEY'] ?? '');
+  for (const { master } of Object.values(targets)) keepSecret('the password of a master', master.password);
+  const { credentials } = aws.iam;
+  const create = credentials.createSessionKey.bind(credentials);
+  credentials.createSessionKey = (...session) => {
+    const key = create(...session);
+    keepSecret('the key of a session', key.secretAccessKey);
+    keepSecret('a session token', key.sessionToken);
+    return key;
+  };
+  const verify = aws.verifyToken;
+  aws.verifyToken = (token, expected) => {
+    keepLoginToken(token);
+    return verify(token, expected);
+  };
+  return outside;
 }
 
 const prefix = 'usher-tests-';

@@ -6,6 +6,7 @@ import { binariesOf, startPostgres } from '../../src/platform/embedded-postgres.
 import { installJobs } from '../../src/platform/jobs/jobs.js';
 import { migrate } from '../../src/platform/state/migrate.js';
 import { migrationsDirectory } from '../../src/platform/state/state.js';
+import { refuseSecrets } from './secrets.ts';
 
 interface StateServer {
   urlOf(database: string): string;
@@ -41,36 +42,41 @@ export interface TestDatabase {
   url: string;
   /** As the owner, who may do more than Usher itself. */
   owner: pg.Pool;
+  /** @throws Error when a secret is in it, which is then gone all the same */
   drop(): Promise<void>;
 }
 
 /** A migrated database of one's own, copied from a template in some 20 ms. */
-export async function freshDatabase(): Promise<TestDatabase> {
+export const freshDatabase = (): Promise<TestDatabase> => create('test', 'TEMPLATE template_usher');
+
+/** An empty database, for tests of the migrations themselves. */
+export const emptyDatabase = (): Promise<TestDatabase> => create('empty');
+
+async function create(prefix: string, how = ''): Promise<TestDatabase> {
   const { urlOf, admin } = await server();
-  const name = `test_${process.pid}_${++made}`;
-  await admin.query(`CREATE DATABASE ${name} TEMPLATE template_usher`);
+  const name = `${prefix}_${process.pid}_${++made}`;
+  await admin.query(`CREATE DATABASE ${name} ${how}`);
   const owner = new pg.Pool({ connectionString: urlOf(name), max: 2 });
   owner.on('error', () => undefined);
   const drop = async (): Promise<void> => {
-    await owner.end();
-    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    try {
+      for (const [table, rows] of await dump(owner)) refuseSecrets(`table ${table}`, rows);
+    } finally {
+      await owner.end();
+      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    }
   };
   return { url: urlOf(name), owner, drop };
 }
 
-/** An empty database, for tests of the migrations themselves. */
-export async function emptyDatabase(): Promise<TestDatabase> {
-  const { urlOf, admin } = await server();
-  const name = `empty_${process.pid}_${++made}`;
-  await admin.query(`CREATE DATABASE ${name}`);
-  const owner = new pg.Pool({ connectionString: urlOf(name), max: 2 });
-  owner.on('error', () => undefined);
-  return {
-    url: urlOf(name),
-    owner,
-    drop: async () => {
-      await owner.end();
-      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
-    },
-  };
+/** Every column of every row as text, by table. */
+export async function dump(owner: pg.Pool): Promise<Map<string, string>> {
+  const { rows: tables } = await owner.query<{ name: string }>(
+    `SELECT oid::regclass::text AS name FROM pg_class
+      WHERE relkind = 'r' AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`,
+  );
+  if (tables.length === 0) return new Map();
+  const each = tables.map(({ name }) => `SELECT '${name}' AS name, string_agg(t::text, E'\\n') AS rows FROM ${name} t`);
+  const { rows } = await owner.query<{ name: string; rows: string | null }>(each.join(' UNION ALL '));
+  return new Map(rows.map(({ name, rows: text }) => [name, text ?? '']));
 }

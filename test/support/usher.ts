@@ -4,6 +4,8 @@ import { readSettings, type Settings } from '../../src/platform/config.js';
 import { Database } from '../../src/platform/state/database.js';
 import { Reconciler } from '../../src/grants/reconciler.js';
 import { MovedClock } from './clock.ts';
+import { keptLog, logAt, searchLog } from './kept-log.ts';
+import { keepAnswered, keepCredential, keepSecret, refuseSecrets } from './secrets.ts';
 import { standIn } from './stand-in.ts';
 import { freshDatabase, type TestDatabase } from './state.ts';
 import type { StandIn } from '../../local/stand-in.ts';
@@ -43,8 +45,9 @@ export interface Usher {
   as(person: PersonName): Promise<Client>;
   /** With any token, or none; and with headers that go with every call. */
   withToken(token: string | undefined, always?: Record<string, string>): Client;
-  /** Stops the service but not its database, as a crash would leave it. */
+  /** Stops the service but not its database, as a crash would leave it. @throws Error when a secret is in its log */
   stop(): Promise<void>;
+  /** @throws Error when a secret is in its log or its database */
   close(): Promise<void>;
 }
 
@@ -67,19 +70,24 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
   const database = options.database ?? (await freshDatabase());
   const env = {
     ...outside.env,
-    USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'silent',
+    USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'info',
     USHER_SAMPLE_SECONDS: '0',
     ...UNLIMITED,
     USHER_DRIFT_MINUTES: '0', // files share targets: one file's look would end what another's Usher gave
     ...options.env,
   };
+  for (const [name, value] of Object.entries(options.env ?? {})) if (name.includes('SECRET')) keepSecret(name, value);
   const settings = { ...readSettings(env), ...options.settings };
   const clock = options.clock ?? new MovedClock();
-  const app = await createApp({ settings, databaseUrl: database.url, clock });
+  const app = await createApp({ settings, databaseUrl: database.url, clock, log: keptLog });
+  logAt(settings.logLevel);
   if (options.work ?? true) await startWork(app);
   await app.listen(0, '127.0.0.1');
   const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
-  const stop = (): Promise<void> => app.close();
+  const stop = async (): Promise<void> => {
+    await app.close();
+    searchLog();
+  };
   return {
     app,
     url,
@@ -92,13 +100,18 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
     withToken: (token, always) => clientOf(url, token, always),
     stop,
     close: async () => {
-      await stop();
-      await database.drop();
+      try {
+        await stop();
+      } finally {
+        await database.drop();
+      }
     },
   };
 }
 
+/** @throws Error, at a call, when the answer is a refusal or metrics and holds a secret */
 export function clientOf(url: string, token: string | undefined, always: Record<string, string> = {}): Client {
+  for (const credential of [token ?? '', ...Object.values(always)]) keepCredential(credential);
   const call = async <T>(
     method: string,
     path: string,
@@ -117,6 +130,8 @@ export function clientOf(url: string, token: string | undefined, always: Record<
     });
     const text = await response.text();
     const json = response.headers.get('content-type')?.includes('json') ?? false;
+    if (json) keepAnswered(text);
+    if (!response.ok || path === '/metrics' || text.includes('"errors":[{')) refuseSecrets(`${method} ${path}`, text);
     return {
       status: response.status,
       headers: response.headers,

@@ -1,8 +1,8 @@
 import { Lexer, Source, TokenKind } from 'graphql';
 import { DomainError } from '../errors.js';
 
-/** Words and signs of a document. The introspection of GraphiQL has some 200; every field there is of a target some 500. */
-const TOKEN_LIMIT = 4_000;
+/** Words and signs of a document. The introspection of GraphiQL has some 200; every field there is of a target some 500. Parsed, each takes half a kilobyte. */
+const TOKEN_LIMIT = 2_000;
 /** Brackets within brackets, of any kind: the parser calls itself for each, and would run out of stack in a small document. */
 const NESTING_LIMIT = 64;
 /** `@include` and `@skip` on single fields; thousands of them on one are only work. */

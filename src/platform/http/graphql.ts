@@ -11,6 +11,9 @@ import { toDomainError, toProblem } from './problem.js';
 
 type Metadata = NonNullable<MercuriusDriverConfig['metadata']>;
 
+/** Documents kept parsed, and as many of those that were refused. Each may hold a megabyte, and anybody with a token may send new ones. */
+const DOCUMENTS_KEPT = 50;
+
 /** GraphQL over the same services as REST; the schema is made of the contracts. */
 export const graphql = (
   metadata: Metadata,
@@ -23,6 +26,7 @@ export const graphql = (
     path: '/graphql',
     graphiql: false, // the page that ships with Mercurius loads scripts from elsewhere; ours is served by ourselves
     jit: 1,
+    cache: DOCUMENTS_KEPT,
     queryDepth: 16, // the introspection that GraphiQL asks for is this deep; our own types are far from it
     validationRules: [limitSelections, ...(open ? [] : [NoSchemaIntrospectionCustomRule])],
     allowBatchedQueries: false,
