@@ -33,6 +33,13 @@ const commands = new Map<string, { summary: string; load: () => Promise<{ comman
     },
   ],
   [
+    'audit',
+    {
+      summary: 'verify the record against its checkpoints, export it, take a person out of it',
+      load: () => import('./cli/audit.js'),
+    },
+  ],
+  [
     'schema',
     {
       summary: 'write openapi.json and schema.graphql, or check that they are fresh',

@@ -5,10 +5,13 @@ import { TargetsModule } from '../targets/targets.module.js';
 import { AuditController } from './audit.controller.js';
 import { AuditResolver } from './audit.resolver.js';
 import { EvidenceService } from './evidence.service.js';
+import { ProofsService } from './proofs.service.js';
+import { SealsController } from './seals.controller.js';
+import { SealsResolver } from './seals.resolver.js';
 
 @Module({
   imports: [AuditModule, PolicyModule, TargetsModule],
-  controllers: [AuditController],
-  providers: [EvidenceService, AuditResolver],
+  controllers: [AuditController, SealsController],
+  providers: [EvidenceService, ProofsService, AuditResolver, SealsResolver],
 })
 export class EvidenceModule {}
