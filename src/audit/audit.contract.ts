@@ -6,15 +6,19 @@ import {
   IsInt,
   IsOptional,
   IsUUID,
+  IsString,
   Matches,
   Max,
   MaxDate,
   MaxLength,
   Min,
   MinDate,
+  MinLength,
+  ValidateBy,
 } from 'class-validator';
 import { Type } from 'class-transformer';
 import { Json } from '../platform/http/json.scalar.js';
+import { isAddressOrNetwork } from '../platform/network.js';
 
 export enum AuditOutcome {
   success = 'success',
@@ -59,9 +63,18 @@ export class AuditEventPage {
   nextCursor: string | null;
 }
 
-/** Which lines to show, newest first. */
+/** How many lines there are, counted as far as it is cheap. */
+@ObjectType()
+export class AuditEventCount {
+  @Field(() => Int)
+  count: number;
+  /** There are more than were counted */
+  more: boolean;
+}
+
+/** Which lines; what is given must all hold. */
 @ArgsType()
-export class AuditQuery {
+export class AuditFilter {
   /** Id of a person: as actor or as subject */
   @IsOptional()
   @IsUUID()
@@ -79,6 +92,12 @@ export class AuditQuery {
   @IsOptional()
   @IsUUID()
   request?: string;
+  /** All lines of requests that have this ticket or had it when they were asked */
+  @IsOptional()
+  @IsString()
+  @MinLength(1)
+  @MaxLength(100)
+  ticket?: string;
   @IsOptional()
   @Matches(/^[a-z]+(\.[a-zA-Z]+)*$/)
   @MaxLength(64)
@@ -86,6 +105,22 @@ export class AuditQuery {
   @IsOptional()
   @IsEnum(AuditOutcome)
   outcome?: AuditOutcome;
+  /** Where the call came from: an address, or a network as CIDR */
+  @IsOptional()
+  @ValidateBy({
+    name: 'isAddressOrNetwork',
+    validator: {
+      validate: (value) => typeof value === 'string' && isAddressOrNetwork(value),
+      defaultMessage: () => 'address must be like 10.1.2.3, 10.0.0.0/8, 2001:db8::1 or 2001:db8::/32',
+    },
+  })
+  address?: string;
+  /** Words of the reason, in any order; "in quotes" one after the other, -without, one or another */
+  @IsOptional()
+  @IsString()
+  @MinLength(1)
+  @MaxLength(200)
+  reason?: string;
   /** Not before */
   @IsOptional()
   @Type(() => Date)
@@ -100,6 +135,11 @@ export class AuditQuery {
   @MinDate(new Date('2000-01-01'))
   @MaxDate(new Date('2200-01-01'))
   to?: Date;
+}
+
+/** Which lines to show, newest first. */
+@ArgsType()
+export class AuditQuery extends AuditFilter {
   @IsOptional()
   @MaxLength(100)
   cursor?: string;

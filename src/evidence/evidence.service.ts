@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import type { AuditEventPage, AuditQuery } from '../audit/audit.contract.js';
+import type { AuditEventCount, AuditEventPage, AuditFilter, AuditQuery } from '../audit/audit.contract.js';
 import { AuditService } from '../audit/audit.service.js';
 import type { Reader } from '../platform/actor.js';
 import { PolicyService } from '../policy/policy.service.js';
-import { visibility } from '../policy/visibility.js';
+import { visibility, type Visibility } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
 
 /** The record as people may read it. Apart from `audit`, which stands below policy so that policy itself may be on record. */
@@ -17,8 +17,16 @@ export class EvidenceService {
 
   /** @throws DomainError `policy_denied`, `invalid_cursor` */
   async search(actor: Reader, query: AuditQuery): Promise<AuditEventPage> {
+    return this.audit.search(query, await this.scope(actor));
+  }
+
+  /** @throws DomainError `policy_denied` */
+  async count(actor: Reader, filter: AuditFilter): Promise<AuditEventCount> {
+    return this.audit.count(filter, await this.scope(actor));
+  }
+
+  private scope(actor: Reader): Promise<Visibility> {
     const scopes = this.policy.visible(actor, 'viewAudit');
-    const scope = await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups));
-    return this.audit.search(query, scope);
+    return visibility(actor, scopes, (groups) => this.targets.ownedBy(groups));
   }
 }
