@@ -142,34 +142,6 @@ describe('searching', () => {
     }
   });
 
-  test('counts as far as it is cheap, and what one may see', async () => {
-    const [client, grantId] = await opened();
-    const counted = async (who: Client, query = ''): Promise<unknown> =>
-      (await who.get(`/v1/audit/count?${query}`)).body;
-    expect(await counted(carol, `grant=${grantId}`)).toEqual({
-      count: (await list(carol, `grant=${grantId}`)).length,
-      more: false,
-    });
-    expect(await counted(client)).toEqual({ count: (await list(client, '')).length, more: false });
-    expect(await counted(engineer(), `grant=${grantId}`)).toEqual({ count: 0, more: false });
-    const graphql = await carol.graphql(
-      `{ auditEventCount(grant: "${grantId}", address: "127.0.0.0/8") { count more } auditEvents(action: "request.create", reason: "look") { items { action } } }`,
-    );
-    expect(graphql).toMatchObject({
-      data: {
-        auditEventCount: { more: false },
-        auditEvents: { items: expect.arrayContaining([{ action: 'request.create' }]) },
-      },
-    });
-    await usher.database.owner.query(
-      `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
-       SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n), 19, '0'))::uuid,
-              now(), 'system', 'test', 'test.counted', 'success', '{}', 'counted' FROM generate_series(1, 10001) n`,
-    );
-    expect(await counted(carol, 'action=test.counted')).toEqual({ count: 10_000, more: true });
-    expect(await counted(carol, 'action=test.counted&outcome=failed')).toEqual({ count: 0, more: false });
-  });
-
   test('a line that is committed late is on the page of its place, and a walk shows nothing twice', async () => {
     const walker = await usher.database.owner.connect();
     const write = `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
@@ -212,6 +184,34 @@ describe('searching', () => {
     }
     expect(got).toEqual(all);
     expect(all.length).toBeGreaterThan(120);
+  });
+
+  test('counts as far as it is cheap, and what one may see', async () => {
+    const [client, grantId] = await opened();
+    const counted = async (who: Client, query = ''): Promise<unknown> =>
+      (await who.get(`/v1/audit/count?${query}`)).body;
+    expect(await counted(carol, `grant=${grantId}`)).toEqual({
+      count: (await list(carol, `grant=${grantId}`)).length,
+      more: false,
+    });
+    expect(await counted(client)).toEqual({ count: (await list(client, '')).length, more: false });
+    expect(await counted(engineer(), `grant=${grantId}`)).toEqual({ count: 0, more: false });
+    const graphql = await carol.graphql(
+      `{ auditEventCount(grant: "${grantId}", address: "127.0.0.0/8") { count more } auditEvents(action: "request.create", reason: "look") { items { action } } }`,
+    );
+    expect(graphql).toMatchObject({
+      data: {
+        auditEventCount: { more: false },
+        auditEvents: { items: expect.arrayContaining([{ action: 'request.create' }]) },
+      },
+    });
+    await usher.database.owner.query(
+      `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
+       SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid,
+              now(), 'system', 'test', 'test.counted', 'success', '{}', 'counted' FROM generate_series(1, 10001) n`,
+    );
+    expect(await counted(carol, 'action=test.counted')).toEqual({ count: 10_000, more: true });
+    expect(await counted(carol, 'action=test.counted&outcome=failed')).toEqual({ count: 0, more: false });
   });
 });
 

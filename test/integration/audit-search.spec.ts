@@ -21,7 +21,7 @@ beforeAll(async () => {
   await database.owner.query(
     `INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, via_service_id, via_name, subject_id, action, outcome, target_id, request_id,
             grant_id, details, address, correlation_id)
-     SELECT (lpad(to_hex((extract(epoch FROM t.at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n), 19, '0'))::uuid, t.at, 'person',
+     SELECT (lpad(to_hex((extract(epoch FROM t.at) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid, t.at, 'person',
             CASE WHEN n % 11 = 0 THEN ${sqlId(2, '(n % 500)')} ELSE ${sqlId(1, '(n % 500)')} END, 'x',
             CASE WHEN n % 7 = 0 THEN ${sqlId(2, '(n % 500)')} END, CASE WHEN n % 7 = 0 THEN 'portal' END,
             CASE WHEN n % 3 > 0 THEN ${sqlId(1, '(n * 7 % 500)')} END, 'act' || chr(97 + n % 20) || '.done' || chr(97 + n / 20 % 20),
