@@ -151,3 +151,26 @@ export class AuditQuery extends AuditFilter {
   @Field(() => Int, { nullable: true })
   limit?: number;
 }
+
+export enum AuditExportFormat {
+  ndjson = 'ndjson',
+  csv = 'csv',
+  ocsf = 'ocsf',
+}
+
+/** Which lines to export, in the order in which they came to be on record. */
+@ArgsType()
+export class AuditExportQuery extends AuditFilter {
+  /** ndjson when it is left out */
+  @IsOptional()
+  @IsEnum(AuditExportFormat)
+  format?: AuditExportFormat;
+  /** Behind the line with this sequence: the last one that came, when an export was cut off */
+  @IsOptional()
+  @Type(() => Number)
+  @IsInt()
+  @Min(0)
+  @Max(Number.MAX_SAFE_INTEGER)
+  @Field(() => Int, { nullable: true })
+  after?: number;
+}

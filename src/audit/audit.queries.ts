@@ -1,5 +1,6 @@
 import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Database } from '../platform/state/database.js';
+import type { ExportedLine } from './exported-line.js';
 import type { Bind, Way } from './search.js';
 
 type Pool = Pick<Database['pool'], 'query'>;
@@ -48,7 +49,7 @@ export const count = (ways: readonly Way[], most: number): Statement =>
   statement((bind) => {
     const limit = `LIMIT ${bind(most)}`;
     const walks = ways.map((way) => walk('e.id', way, [], limit, bind));
-    return `SELECT count(*)::int AS lines FROM (${walks.join(' UNION ALL ')} ${limit}) e`;
+    return `SELECT count(*)::int AS lines FROM (SELECT e.id FROM (${walks.join(' UNION ALL ')}) e ${limit}) e`;
   });
 
 /** Ends after as many lines as are wanted at all; that also keeps a list of values from being joined, which would read everything. */
@@ -58,6 +59,45 @@ function walk(what: string, way: Way, beyond: readonly string[], end: string, bi
   return from === undefined ? `(${one})` : `(SELECT e.* FROM ${from} CROSS JOIN LATERAL (${one}) e)`;
 }
 
+/** How many lines are sealed: the sequence of the last one. */
+export async function sealedLines(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ size: number }>(
+    'SELECT size::float8 AS size FROM audit_checkpoint ORDER BY size DESC LIMIT 1',
+  );
+  return rows[0]?.size ?? 0;
+}
+
+/** Those of the sealed lines behind `after` and up to `upTo` to which any of the ways leads, in order. */
+export async function readSealed(
+  pool: Pool,
+  ways: readonly Way[],
+  after: number,
+  upTo: number,
+): Promise<ExportedLine[]> {
+  if (ways.length === 0) return [];
+  return (await pool.query<ExportedLine>(sealed(ways, after, upTo))).rows;
+}
+
+/** As text what a Date or an object would be made of, only to be written again. */
+const AS_TEXT = LINE.replace('e.at,', `to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at,`)
+  .replace('e.outcome,', 'e.outcome::text,')
+  .replace('e.details,', 'e.details::text,');
+
+/** A line is looked up for each seal: joined otherwise, a part of the record would cost as much as all of it. */
+const sealed = (ways: readonly Way[], after: number, upTo: number): Statement =>
+  statement((bind) => {
+    const range = `s.seq > ${bind(after)}::bigint AND s.seq <= ${bind(upTo)}::bigint`;
+    const any = ways.map((way) => `(${['true', ...inList(way, bind)].join(' AND ')})`).join(' OR ');
+    return `SELECT s.seq::float8 AS sequence, ${AS_TEXT} FROM audit_seal s
+            CROSS JOIN LATERAL (SELECT e.* FROM audit_event e WHERE e.id = s.event_id AND (${any}) LIMIT 1) e
+            WHERE ${range} ORDER BY s.seq`;
+  });
+
+const inList = ({ conditions, each }: Way, bind: Bind): string[] => [
+  ...each.map(({ column, source }) => `e.${column} IN (SELECT of.id FROM ${source(bind)})`),
+  ...conditions.map((condition) => condition(bind)),
+];
+
 /** The first list of values leads the walk, a further one only says which lines of it are meant. */
 function parts({ conditions, each }: Way, bind: Bind): { from: string | undefined; where: string[] } {
   const [leading, ...others] = each;
@@ -65,8 +105,7 @@ function parts({ conditions, each }: Way, bind: Bind): { from: string | undefine
     from: leading?.source(bind),
     where: [
       ...(leading === undefined ? [] : [`e.${leading.column} = of.id`]),
-      ...others.map(({ column, source }) => `e.${column} IN (SELECT of.id FROM ${source(bind)})`),
-      ...conditions.map((condition) => condition(bind)),
+      ...inList({ conditions, each: others }, bind),
     ],
   };
 }

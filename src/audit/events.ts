@@ -5,6 +5,8 @@ export type AuditAction =
   | 'account.delete'
   | 'policy.activate'
   | 'policy.rollback'
+  | 'audit.export'
+  | 'audit.drop'
   | 'target.create'
   | 'target.update'
   | 'target.removing'
