@@ -2,11 +2,19 @@ import { Global, Module } from '@nestjs/common';
 import { RefusalRecord } from '../platform/http/problem.filter.js';
 import { AuditService } from './audit.service.js';
 import { AuditExportsService } from './exports.service.js';
+import { MonthJobs } from './months.job.js';
+import { MonthsService } from './months.service.js';
 
 /** The record. Global: whoever changes anything writes to it. */
 @Global()
 @Module({
-  providers: [AuditService, AuditExportsService, { provide: RefusalRecord, useExisting: AuditService }],
-  exports: [AuditService, AuditExportsService, RefusalRecord],
+  providers: [
+    AuditService,
+    AuditExportsService,
+    MonthJobs,
+    MonthsService,
+    { provide: RefusalRecord, useExisting: AuditService },
+  ],
+  exports: [AuditService, AuditExportsService, MonthsService, RefusalRecord],
 })
 export class AuditModule {}

@@ -60,38 +60,43 @@ function walk(what: string, way: Way, beyond: readonly string[], end: string, bi
 }
 
 /** How many lines are sealed: the sequence of the last one. */
-export async function sealedLines(pool: Pool): Promise<number> {
+export async function sealedSize(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ size: number }>(
     'SELECT size::float8 AS size FROM audit_checkpoint ORDER BY size DESC LIMIT 1',
   );
   return rows[0]?.size ?? 0;
 }
 
-/** Those of the sealed lines behind `after` and up to `upTo` to which any of the ways leads, in order. */
-export async function readSealed(
-  pool: Pool,
-  ways: readonly Way[],
-  after: number,
-  upTo: number,
-): Promise<ExportedLine[]> {
+/** Those of the sealed lines behind `after` and up to `upTo` to which any of the ways leads, in order: found by their seals. */
+export const readSealed = (pool: Pool, ways: readonly Way[], after: number, upTo: number): Promise<ExportedLine[]> =>
+  readExported(pool, ways, (bind) => {
+    const any = ways.map((way) => `(${['true', ...inList(way, bind)].join(' AND ')})`).join(' OR ');
+    // looked up for each seal: joined otherwise, a part of the record would cost as much as all of it
+    return `audit_seal s CROSS JOIN LATERAL (SELECT e.* FROM audit_event e WHERE e.id = s.event_id AND (${any}) LIMIT 1) e
+            WHERE ${between(after, upTo, bind)}`;
+  });
+
+/** The same, all at once, found by the ways: for few lines of a large record. */
+export const readFewSealed = (pool: Pool, ways: readonly Way[], after: number, upTo: number): Promise<ExportedLine[]> =>
+  readExported(pool, ways, (bind) => {
+    const walks = ways.map((way) => walk('e.*', way, [], '', bind));
+    return `(${walks.join(' UNION ALL ')}) e CROSS JOIN LATERAL (SELECT * FROM audit_seal s WHERE s.event_id = e.id LIMIT 1) s
+            WHERE ${between(after, upTo, bind)}`;
+  });
+
+async function readExported(pool: Pool, ways: readonly Way[], from: (bind: Bind) => string): Promise<ExportedLine[]> {
   if (ways.length === 0) return [];
-  return (await pool.query<ExportedLine>(sealed(ways, after, upTo))).rows;
+  const text = (bind: Bind): string => `SELECT s.seq::float8 AS sequence, ${AS_TEXT} FROM ${from(bind)} ORDER BY s.seq`;
+  return (await pool.query<ExportedLine>(statement(text))).rows;
 }
+
+const between = (after: number, upTo: number, bind: Bind): string =>
+  `s.seq > ${bind(after)}::bigint AND s.seq <= ${bind(upTo)}::bigint`;
 
 /** As text what a Date or an object would be made of, only to be written again. */
 const AS_TEXT = LINE.replace('e.at,', `to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at,`)
   .replace('e.outcome,', 'e.outcome::text,')
   .replace('e.details,', 'e.details::text,');
-
-/** A line is looked up for each seal: joined otherwise, a part of the record would cost as much as all of it. */
-const sealed = (ways: readonly Way[], after: number, upTo: number): Statement =>
-  statement((bind) => {
-    const range = `s.seq > ${bind(after)}::bigint AND s.seq <= ${bind(upTo)}::bigint`;
-    const any = ways.map((way) => `(${['true', ...inList(way, bind)].join(' AND ')})`).join(' OR ');
-    return `SELECT s.seq::float8 AS sequence, ${AS_TEXT} FROM audit_seal s
-            CROSS JOIN LATERAL (SELECT e.* FROM audit_event e WHERE e.id = s.event_id AND (${any}) LIMIT 1) e
-            WHERE ${range} ORDER BY s.seq`;
-  });
 
 const inList = ({ conditions, each }: Way, bind: Bind): string[] => [
   ...each.map(({ column, source }) => `e.${column} IN (SELECT of.id FROM ${source(bind)})`),

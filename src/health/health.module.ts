@@ -1,13 +1,15 @@
 import { Module } from '@nestjs/common';
+import { AuditModule } from '../audit/audit.module.js';
 import { GrantsModule } from '../grants/grants.module.js';
 import { IdentityModule } from '../identity/identity.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
+import { MonthMetrics } from './month-metrics.js';
 
 @Module({
-  imports: [GrantsModule, IdentityModule, PolicyModule],
+  imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule],
   controllers: [HealthController],
-  providers: [HealthService],
+  providers: [HealthService, MonthMetrics],
 })
 export class HealthModule {}

@@ -12,7 +12,8 @@ import type { Health } from './health.contract.js';
 /** Liveness, readiness and metrics. */
 @Injectable()
 export class HealthService {
-  private readonly registry = new Registry();
+  /** Open to metrics that look for themselves when they are asked for. */
+  readonly registry = new Registry();
   private readonly grants = new Gauge({
     name: 'usher_grants',
     help: 'Grants by state',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { AuditFilter } from '../../src/audit/audit.contract.js';
+import { AuditOutcome, type AuditFilter } from '../../src/audit/audit.contract.js';
 import { count, page } from '../../src/audit/audit.queries.js';
 import { waysTo, type AuditScope } from '../../src/audit/search.js';
 import { freshDatabase, type TestDatabase } from '../support/state.ts';
@@ -44,7 +44,7 @@ const filters: [filter: AuditFilter, conditions: RegExp[]][] = [
   [{ request: idOf(4, 4) }, [/request_id = /]],
   [{ ticket: 'T-70' }, [/request_id = /, /->> 'ticket'::text\) = /]],
   [{ action: 'acta.doneb' }, [/action = /]],
-  [{ outcome: 'failed' as AuditFilter['outcome'] }, [/outcome = /]],
+  [{ outcome: AuditOutcome.failed }, [/outcome = /]],
   [{ address: '10.2.2.2' }, [/audit_network\(address\) = /]],
   [{ address: '10.2.2.0/24' }, [/audit_network\(address\) >= /]],
   [{ reason: 'word70' }, [/to_tsvector/]],

@@ -116,7 +116,7 @@ export function clientOf(url: string, token: string | undefined, always: Record<
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const text = await response.text();
-    const json = response.headers.get('content-type')?.includes('json') ?? false;
+    const json = /\bjson\b/.test(response.headers.get('content-type') ?? ''); // not x-ndjson
     return {
       status: response.status,
       headers: response.headers,

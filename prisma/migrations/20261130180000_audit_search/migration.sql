@@ -72,8 +72,8 @@ END $$;
 CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON audit_event_before FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON audit_event_default FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 
--- Makes the months up to `ahead` from now that are not there yet. Attaching is not to wait for, and not to be waited for by, those
--- who write: CREATE TABLE … PARTITION OF would lock the record as a whole.
+-- Makes the months up to `ahead` from now that are not there yet. They are made apart and attached: by CREATE TABLE …
+-- PARTITION OF the record as a whole would be locked.
 CREATE FUNCTION audit_make_partitions(ahead integer) RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
   last timestamptz;
@@ -97,13 +97,52 @@ BEGIN
   END LOOP;
 END $$;
 
--- The functions run with the owner's rights: names are looked up where they were made, and never among the caller's own.
-DO $$
+-- Drops the oldest month that is older than the retention, and that is proved to have been: every line of it is sealed, and a signed
+-- checkpoint is over all of them. Seals stay. For how long lines are kept says the owner of the database alone: whoever works as
+-- usher_app can have nothing dropped that would not be dropped anyway.
+CREATE FUNCTION audit_drop_expired() RETURNS TABLE (dropped text, ends timestamptz, lines bigint, last_sequence bigint)
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+  kept integer := (SELECT months FROM audit_retention);
+  part audit_partition;
+  sealed bigint;
 BEGIN
-  EXECUTE format('ALTER FUNCTION audit_make_partitions(integer) SET search_path = %I, pg_temp', current_schema());
+  PERFORM pg_advisory_xact_lock(hashtext('usher audit partitions'));
+  SELECT * INTO part FROM audit_partition WHERE dropped_at IS NULL ORDER BY to_at LIMIT 1;
+  IF kept IS NULL OR part.name IS NULL
+     OR part.to_at > (date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => kept)) AT TIME ZONE 'UTC' THEN
+    RETURN;
+  END IF;
+  EXECUTE format('LOCK TABLE %I IN SHARE MODE', part.name); -- nobody has written there for long; nobody will
+  EXECUTE format('SELECT count(*), count(s.seq), max(s.seq) FROM %I e LEFT JOIN audit_seal s ON s.event_id = e.id', part.name)
+    INTO lines, sealed, last_sequence;
+  IF lines > sealed THEN
+    RAISE EXCEPTION '% is not dropped: % lines of it are not sealed', part.name, lines - sealed USING ERRCODE = '55000';
+  END IF;
+  IF lines > 0 AND NOT EXISTS (SELECT FROM audit_checkpoint WHERE size >= last_sequence AND note IS NOT NULL) THEN
+    RAISE EXCEPTION '% is not dropped: no signed checkpoint is over its last line, %', part.name, last_sequence USING ERRCODE = '55000';
+  END IF;
+  EXECUTE format('ALTER TABLE audit_event DETACH PARTITION %I', part.name);
+  EXECUTE format('DROP TABLE %I', part.name);
+  UPDATE audit_partition SET dropped_at = now(), events = lines WHERE name = part.name;
+  dropped := part.name;
+  ends := part.to_at;
+  RETURN NEXT;
 END $$;
-REVOKE ALL ON FUNCTION audit_make_partitions(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION audit_make_partitions(integer) TO usher_app;
+
+-- The functions run with the owner's rights: names are looked up where they were made, and never among the caller's own. What they
+-- change waits for nobody for long, for everybody else would wait behind it: they are called again.
+DO $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['audit_make_partitions(integer)', 'audit_drop_expired()'] LOOP
+    EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
+    EXECUTE format('ALTER FUNCTION %s SET lock_timeout = %L', name, '3s');
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO usher_app', name);
+  END LOOP;
+END $$;
 
 SELECT audit_make_partitions(3);
 
@@ -124,5 +163,6 @@ CREATE INDEX request_ticket ON request (ticket) WHERE ticket IS NOT NULL;
 
 ---------------------------------------------------------------------------------------------------------- the rights
 REVOKE ALL ON audit_event_before FROM usher_app; -- it is reached through audit_event
+GRANT SELECT ON audit_event_default TO usher_app; -- to see that it is empty
 GRANT SELECT, INSERT ON audit_event TO usher_app;
 GRANT SELECT ON audit_partition, audit_retention TO usher_app;
