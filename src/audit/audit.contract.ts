@@ -6,19 +6,20 @@ import {
   IsInt,
   IsOptional,
   IsUUID,
-  IsString,
   Matches,
   Max,
   MaxDate,
   MaxLength,
   Min,
   MinDate,
-  MinLength,
   ValidateBy,
 } from 'class-validator';
 import { Type } from 'class-transformer';
 import { Json } from '../platform/http/json.scalar.js';
 import { isAddressOrNetwork } from '../platform/network.js';
+
+/** Without control characters: PostgreSQL takes no NUL. */
+const LINE = /^\P{Cc}+$/u;
 
 export enum AuditOutcome {
   success = 'success',
@@ -94,8 +95,7 @@ export class AuditFilter {
   request?: string;
   /** All lines of requests that have this ticket or had it when they were asked */
   @IsOptional()
-  @IsString()
-  @MinLength(1)
+  @Matches(LINE)
   @MaxLength(100)
   ticket?: string;
   @IsOptional()
@@ -117,8 +117,7 @@ export class AuditFilter {
   address?: string;
   /** Words of the reason, in any order; "in quotes" one after the other, -without, one or another */
   @IsOptional()
-  @IsString()
-  @MinLength(1)
+  @Matches(LINE)
   @MaxLength(200)
   reason?: string;
   /** Not before */

@@ -136,6 +136,14 @@ describe('searching', () => {
     expect(await found('10.1.2.3/31')).toEqual(['10.1.2.3', '::ffff:10.1.2.3']);
     expect(await found('2001:db8::/32')).toEqual(['2001:db8::7']);
     expect(await found('fe80::/10')).toEqual(['fe80::1%eth0']);
+    for (const wrong of [
+      'ticket=a%00b',
+      'reason=%00',
+      'reason=',
+      `ticket=${'x'.repeat(101)}`,
+      `reason=${'x'.repeat(201)}`,
+    ])
+      expect([wrong, (await carol.get(`/v1/audit/events?${wrong}`)).body['code']]).toEqual([wrong, 'invalid_input']);
     for (const wrong of ['10.1.2', '10.0.0.0/33', '::/129', 'fe80::1%eth0', '10.0.0.0/8/8', 'x', '']) {
       const { status, body } = await carol.get(`/v1/audit/events?address=${encodeURIComponent(wrong)}`);
       expect([wrong, status, body['code']]).toEqual([wrong, 400, 'invalid_input']);
