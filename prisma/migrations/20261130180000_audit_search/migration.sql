@@ -148,7 +148,8 @@ SELECT audit_make_partitions(3);
 
 -------------------------------------------------------------------------------------------------------- ways to search
 -- What a proxy says of a caller is text: what is no address is none. An IPv4 address within an IPv6 one (RFC 4291, 2.5.5.2) is the former.
-CREATE FUNCTION audit_network(address text) RETURNS inet LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+-- Not for parallel work: to catch an error is to begin a subtransaction, which workers may not.
+CREATE FUNCTION audit_network(address text) RETURNS inet LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN host(regexp_replace(split_part(address, '%', 1), '^::ffff:(\d+\.\d+\.\d+\.\d+)$', '\1', 'i')::inet)::inet;
 EXCEPTION WHEN invalid_text_representation THEN
