@@ -15,7 +15,7 @@ const mayImport = {
   evidence: ['targets', 'policy', 'identity', 'audit'],
   health: ['grants', 'policy', 'identity', 'audit'],
   // the one module that may open a target for its DBA, and without the service
-  cli: ['targets', 'postgres', 'aws'],
+  cli: ['targets', 'postgres', 'aws', 'audit'],
 };
 
 /** What other modules may import beside x.service, x.contract and x.module: decorators, and files without state or I/O. */

@@ -26,6 +26,13 @@ const commands = new Map<string, { summary: string; load: () => Promise<{ comman
     },
   ],
   [
+    'audit-export',
+    {
+      summary: 'write the sealed record to stdout, as NDJSON, CSV or OCSF',
+      load: () => import('./cli/audit-export.js'),
+    },
+  ],
+  [
     'aws-policy',
     {
       summary: 'print the least IAM policies that let Usher work in an AWS account',

@@ -1,6 +1,7 @@
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { auditLines, known, open, register, someone, type Registered } from '../support/people.ts';
+import { buildCli, runCli } from '../support/cli.ts';
 import { seal } from '../support/seals.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 
@@ -127,6 +128,27 @@ test('as CSV and as OCSF: the same lines', async () => {
   );
   expect(ocsf.map(({ class_uid }) => class_uid)).toContain(3003);
 });
+
+test('an operator has the same without a token, on record too', async () => {
+  await buildCli();
+  const env = { DATABASE_URL: usher.database.url };
+  const { code, out, err } = await runCli(['audit-export', '--format', 'csv', '--grant', grantId], env);
+  const { body } = await carol.get<{ text: string }>(`${path}?format=csv&grant=${grantId}`);
+  expect([code, out]).toEqual([0, body.text]);
+  expect(err).toMatch(/^read up to sequence \d+\n$/);
+  const lines = (await auditLines(usher)).filter(({ actor_name }) => actor_name === 'audit-export');
+  expect(lines).toMatchObject([{ action: 'audit.export', details: { format: 'csv', filter: { grant: grantId } } }]);
+  for (const [args, says] of [
+    [['--format', 'xml'], /--format: format must be one of/],
+    [['--after', '1000000'], /no line with the sequence 1000000 yet/],
+    [['--person', 'me'], /--person: person must be a UUID/],
+    [['--everything', 'yes'], /It takes --format, --after/],
+  ] as const) {
+    const refused = await runCli(['audit-export', ...args], env);
+    expect([refused.code, refused.out]).toEqual([2, '']);
+    expect(refused.err).toMatch(says);
+  }
+}, 120_000);
 
 test('each export is on record before its first line leaves', async () => {
   const { headers } = await bob.get(`${path}?format=csv&action=token.mint&after=1`);
