@@ -20,7 +20,11 @@ const mayImport = {
 
 /** What other modules may import beside x.service, x.contract and x.module: decorators, and files without state or I/O. */
 const doors = [
+  'audit/checkpoint',
   'audit/events',
+  'audit/redaction',
+  'audit/sealed-lines',
+  'audit/verification',
   'aws/account-cloudformation',
   'aws/account-policies',
   'aws/account-terraform',

@@ -5,6 +5,7 @@ import { Logger } from 'nestjs-pino';
 import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
 import { MonthJobs } from './audit/months.job.js';
+import { Sealer } from './audit/sealer.js';
 import { Sampler } from './connections/sampler.js';
 import { DiscoveryService } from './targets/discovery.service.js';
 import { TrustMirrorService } from './targets/trust-mirror.service.js';
@@ -51,7 +52,7 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
   return app;
 }
 
-/** Begins the work in the background: reconcile, drift, expiry, sampling. */
+/** Begins the work in the background: reconcile, drift, expiry, seals, sampling. */
 export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(Jobs).start();
   await app.get(GrantJobs).start();
@@ -62,5 +63,6 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(IdempotencyJobs).start();
   await app.get(DecisionJobs).start();
   await app.get(MonthJobs).start();
+  await app.get(Sealer).start();
   app.get(Sampler).start();
 }

@@ -26,17 +26,17 @@ const commands = new Map<string, { summary: string; load: () => Promise<{ comman
     },
   ],
   [
-    'audit-export',
-    {
-      summary: 'write the sealed record to stdout, as NDJSON, CSV or OCSF',
-      load: () => import('./cli/audit-export.js'),
-    },
-  ],
-  [
     'aws-policy',
     {
       summary: 'print the least IAM policies that let Usher work in an AWS account',
       load: () => import('./cli/aws-policy.js'),
+    },
+  ],
+  [
+    'audit',
+    {
+      summary: 'verify the record against its checkpoints, export it, take a person out of it',
+      load: () => import('./cli/audit.js'),
     },
   ],
   [

@@ -4,17 +4,16 @@ import { AuditService } from './audit.service.js';
 import { AuditExportsService } from './exports.service.js';
 import { MonthJobs } from './months.job.js';
 import { MonthsService } from './months.service.js';
+import { Sealer } from './sealer.js';
+import { SealsService } from './seals.service.js';
 
 /** The record. Global: whoever changes anything writes to it. */
 @Global()
 @Module({
   providers: [
-    AuditService,
-    AuditExportsService,
-    MonthJobs,
-    MonthsService,
+    ...[AuditService, AuditExportsService, MonthJobs, MonthsService, Sealer, SealsService],
     { provide: RefusalRecord, useExisting: AuditService },
   ],
-  exports: [AuditService, AuditExportsService, MonthsService, RefusalRecord],
+  exports: [AuditService, AuditExportsService, MonthsService, RefusalRecord, SealsService],
 })
 export class AuditModule {}

@@ -3,6 +3,7 @@ export type AuditAction =
   | 'account.create'
   | 'account.update'
   | 'account.delete'
+  | 'audit.redact'
   | 'policy.activate'
   | 'policy.rollback'
   | 'audit.export'

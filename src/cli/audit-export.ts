@@ -12,19 +12,17 @@ import { DomainError } from '../platform/errors.js';
 import { PlatformModule, type PlatformOptions } from '../platform/platform.module.js';
 import { openState } from '../platform/state/state.js';
 import { commandSettings } from './broker-login.js';
-import { read, UsageError, type Command } from './command.js';
-
-const help = `usage: npm run usher -- audit-export [--format ndjson|csv|ocsf] [--after <sequence>] [filters]
-
-Writes the sealed record to stdout, oldest first, out of the database that DATABASE_URL names. Filters are those of the API:
---person, --service, --target, --grant, --request, --ticket, --action, --outcome, --address, --reason, --from, --to.
-The last line of stderr says up to which sequence it was read: go on there, or behind the last line when it was cut off.`;
+import { UsageError } from './command.js';
 
 const text = { type: 'string' } as const;
-const options = {
+
+/** The filters of the API, each an option. */
+export const exportOptions = {
   ...{ format: text, after: text, person: text, service: text, target: text, grant: text, request: text },
   ...{ ticket: text, action: text, outcome: text, address: text, reason: text, from: text, to: text },
 };
+
+export type ExportValues = { readonly [name in keyof typeof exportOptions]?: string | undefined };
 
 /** The record and nothing else: no API, no jobs, nothing of AWS. */
 @Module({})
@@ -34,10 +32,9 @@ class RecordModule {
   }
 }
 
-/** Refuses what is no filter, and a sequence that no line has yet. */
-export const command: Command = { help, run: (args) => exportRecord(queryOf(read(args, options, []).values)) };
-
-async function exportRecord(query: AuditExportQuery): Promise<number> {
+/** Writes the sealed record to stdout, and puts that on record. @throws UsageError for what is no filter, and for a sequence that no line has yet */
+export async function exportRecord(values: ExportValues): Promise<number> {
+  const query = queryOf(values);
   const settings = { ...commandSettings(), jobs: false, logLevel: 'silent' };
   const state =
     settings.databaseUrl === undefined
@@ -59,7 +56,7 @@ async function exportRecord(query: AuditExportQuery): Promise<number> {
 
 async function write(exports: AuditExportsService, query: AuditExportQuery): Promise<void> {
   const everything = { all: true, personId: null, targetIds: [] };
-  const begun = exports.begin(systemActor('audit-export', randomUUID()), query, everything);
+  const begun = exports.begin(systemActor('audit export', randomUUID()), query, everything);
   const { text, last } = await begun.catch((error: unknown) => {
     throw error instanceof DomainError ? new UsageError(`${error.message} ${error.advice ?? ''}`.trim()) : error;
   });
@@ -68,8 +65,12 @@ async function write(exports: AuditExportsService, query: AuditExportQuery): Pro
 }
 
 /** The rules are those of the API. */
-function queryOf(values: Readonly<Record<string, string | boolean | undefined>>): AuditExportQuery {
-  const query = plainToInstance(AuditExportQuery, values);
+function queryOf(values: ExportValues): AuditExportQuery {
+  const given = Object.keys(exportOptions).flatMap((name) => {
+    const value = values[name as keyof ExportValues];
+    return value === undefined ? [] : [[name, value]];
+  });
+  const query = plainToInstance(AuditExportQuery, Object.fromEntries(given));
   const [problem] = validateSync(query);
   if (!problem) return query;
   const [message = 'it is not valid'] = Object.values(problem.constraints ?? {});

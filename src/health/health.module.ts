@@ -6,10 +6,11 @@ import { PolicyModule } from '../policy/policy.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
 import { MonthMetrics } from './month-metrics.js';
+import { SealMetrics } from './seal-metrics.js';
 
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule],
   controllers: [HealthController],
-  providers: [HealthService, MonthMetrics],
+  providers: [HealthService, MonthMetrics, SealMetrics],
 })
 export class HealthModule {}

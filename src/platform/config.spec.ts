@@ -1,8 +1,9 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { ConfigError, readSettings, type Settings } from './config.js';
 
 const needed = { OIDC_ISSUER: 'https://idp.example' };
@@ -141,6 +142,12 @@ const variables: Record<string, Variable> = {
   USHER_EXTERNAL_ID: text((s) => s.aws.externalId?.reveal(), undefined),
   USHER_SECRETS_DIR: text((s) => s.aws.secretsDirectory, undefined),
   USHER_POLICY_FILE: text((s) => s.policyFile, undefined),
+  USHER_AUDIT_ORIGIN: {
+    of: (s) => s.audit.origin,
+    unset: 'usher/audit',
+    good: [['usher.example.com/audit', 'usher.example.com/audit']],
+    bad: ['two words', 'a+b', 'a\u0000b'],
+  },
   USHER_TRUST_MIRROR_HOURS: whole(({ trustMirror }) => trustMirror.hours, 0, 0, 720),
   USHER_TRUST_MIRROR_FROM: webAddress(({ trustMirror }) => trustMirror.from),
   USHER_TRUST_MIRROR_AT: webAddress(({ trustMirror }) => trustMirror.at),
@@ -252,6 +259,38 @@ describe('OIDC_PROVIDERS', () => {
   test.each(['{', '[', '/no/such/file'])('%j is refused by name', (given) =>
     expect(() => read({ OIDC_PROVIDERS: given })).toThrow('OIDC_PROVIDERS'),
   );
+});
+
+describe('USHER_AUDIT_KEY', () => {
+  const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const good = pemOf(generateKeyPairSync('ed25519').privateKey);
+  const other = pemOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
+  const key = (env: Record<string, string>): string | undefined => read(env).audit.key?.reveal().trim();
+  const directory = mkdtempSync(join(tmpdir(), 'usher-config-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const fileWith = (name: string, text: string): string => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+
+  test('unset', () => expect(key({})).toBeUndefined());
+  test.each([
+    ['PEM', good],
+    ['PEM in one line', good.replaceAll('\n', '\\n')],
+  ])('%s', (_, given) => expect(key({ USHER_AUDIT_KEY: given })).toBe(good.trim()));
+  test('a file that holds it', () =>
+    expect(key({ USHER_AUDIT_KEY_FILE: fileWith('key.pem', good) })).toBe(good.trim()));
+  test.each([
+    ['no key', { USHER_AUDIT_KEY: 'hidden-key' }],
+    ['a key of another kind', { USHER_AUDIT_KEY: other }],
+    ['a file that is not there', { USHER_AUDIT_KEY_FILE: '/no/such/file' }],
+    ['a file with a key of another kind', { USHER_AUDIT_KEY_FILE: fileWith('other.pem', other) }],
+    ['both', { USHER_AUDIT_KEY: good, USHER_AUDIT_KEY_FILE: fileWith('both.pem', good) }],
+  ])('%s is refused by name, and not shown', (_, env) => {
+    expect(() => key(env)).toThrow(ConfigError);
+    expect(() => key(env)).toThrow(Object.keys(env)[0]);
+    expect(() => key(env)).not.toThrow(/hidden-key|MC4C/);
+  });
 });
 
 describe('USHER_TRUST_BUNDLES', () => {

@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { oidcDefaults, parseProviders, refuseSameIssuer, type OidcProvider } from './oidc-providers.js';
@@ -42,6 +43,12 @@ export interface Settings {
     readonly env: (name: string) => string | undefined;
   };
   readonly policyFile: string | undefined;
+  readonly audit: {
+    /** The name of this record on its checkpoints, for ever. */
+    readonly origin: string;
+    /** PEM (PKCS8) of the Ed25519 key that signs them; undefined: see `signingKey`. */
+    readonly key: Secret | undefined;
+  };
   readonly trustOverrides: TrustOverrides;
   readonly trustMirror: {
     /** Hours between two looks at the CA bundles that are mirrored; 0: none is. */
@@ -193,6 +200,34 @@ function parseTrustOverrides(parsed: unknown): TrustOverrides {
   return parsed as TrustOverrides;
 }
 
+/** Neither spaces nor plus signs: the name on a signature ends there (C2SP signed-note). */
+function auditOrigin(env: Environment): string {
+  const name = text(env, 'USHER_AUDIT_ORIGIN') ?? 'usher/audit';
+  if (!/^[^\s+\p{Cc}]{1,200}$/u.test(name))
+    throw new ConfigError(
+      'USHER_AUDIT_ORIGIN must be a name like usher.example.com/audit, without spaces and plus signs',
+    );
+  return name;
+}
+
+function auditKey(env: Environment): Secret | undefined {
+  const file = text(env, 'USHER_AUDIT_KEY_FILE');
+  // in one line, as some environments want it
+  const given = text(env, 'USHER_AUDIT_KEY')?.replaceAll('\\n', '\n');
+  if (file !== undefined && given !== undefined)
+    throw new ConfigError('USHER_AUDIT_KEY and USHER_AUDIT_KEY_FILE are both set: only one of them can be used');
+  const name = file === undefined ? 'USHER_AUDIT_KEY' : 'USHER_AUDIT_KEY_FILE';
+  let pem = given;
+  try {
+    pem ??= file === undefined ? undefined : readFileSync(file, 'utf8');
+    if (pem === undefined) return undefined;
+    if (createPrivateKey(pem).asymmetricKeyType === 'ed25519') return new Secret(pem);
+  } catch {
+    // what it says of a key that it cannot read is not to be told
+  }
+  throw new ConfigError(`${name} must be an Ed25519 private key in PEM: openssl genpkey -algorithm ed25519`);
+}
+
 function firstProvider(env: Environment): OidcProvider {
   return {
     issuer: required(env, 'OIDC_ISSUER', 'people sign in with the tokens of your OpenID Connect provider'),
@@ -242,6 +277,7 @@ export function readSettings(env: Environment): Settings {
       env: (name) => (name.startsWith('USHER_SECRET_') ? env[name] : undefined),
     },
     policyFile: text(env, 'USHER_POLICY_FILE'),
+    audit: { origin: auditOrigin(env), key: auditKey(env) },
     trustOverrides: document(env, 'USHER_TRUST_BUNDLES', {}, parseTrustOverrides),
     trustMirror: {
       hours: integer(env, 'USHER_TRUST_MIRROR_HOURS', 0, 0, 720),

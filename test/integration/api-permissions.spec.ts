@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Sealer } from '../../src/audit/sealer.js';
 import { assertEveryRouteNamesItsAction } from '../../src/policy/coverage.js';
 import { actions } from '../../src/policy/policy.contract.js';
 import { defaultPolicyFile } from '../../src/policy/engine.js';
@@ -72,7 +73,7 @@ const everybody: Row = [200, 200, 200, 200];
 const admin = (success: number): Row => [403, 403, 403, success];
 
 /** REST. A request is alice's on bob's target, the grant is alice's and active. */
-const rest: Record<string, { row: Row; body?: () => object }> = {
+const rest: Record<string, { row: Row; query?: string; body?: () => object }> = {
   'POST /v1/targets': { row: admin(201), body: newTarget },
   'GET /v1/targets': { row: everybody },
   'GET /v1/targets/{id}': { row: everybody },
@@ -151,6 +152,12 @@ const rest: Record<string, { row: Row; body?: () => object }> = {
   'GET /v1/audit/events': { row: everybody },
   'GET /v1/audit/count': { row: everybody },
   'GET /v1/audit/export': { row: everybody },
+  'GET /v1/audit/checkpoint': { row: everybody },
+  'GET /v1/audit/checkpoints': { row: everybody },
+  'GET /v1/audit/key': { row: everybody },
+  // of a line about bob's target
+  'GET /v1/audit/proofs/inclusion': { row: [404, 200, 200, 200], query: '?event={eventId}' },
+  'GET /v1/audit/proofs/consistency': { row: everybody, query: '?from=1' },
   'GET /v1/connections': { row: everybody },
   'GET /v1/drift': { row: everybody },
   'POST /v1/targets/{id}/drift': { row: admin(200) },
@@ -187,6 +194,10 @@ const named: Record<string, number> = {
       'audit/events',
       'audit/count',
       'audit/export',
+      'audit/checkpoint',
+      'audit/checkpoints',
+      'audit/key',
+      'audit/proofs/consistency',
       'connections',
       'drift',
       'access-options',
@@ -201,7 +212,7 @@ const named: Record<string, number> = {
       'POST /v1/reviews/{reviewId}/close',
       ...['approve', 'deny', 'cancel'].map((what) => `POST /v1/requests/{requestId}/${what}`),
     ]
-      .concat(['GET /v1/grants/{grantId}', 'GET /v1/grants/{grantId}/recipes'])
+      .concat(['GET /v1/audit/proofs/inclusion', 'GET /v1/grants/{grantId}', 'GET /v1/grants/{grantId}/recipes'])
       .concat(
         ['revoke', 'shorten', 'extend', 'tokens', 'passwords', 'diagnose'].map(
           (what) => `POST /v1/grants/{grantId}/${what}`,
@@ -444,6 +455,11 @@ const twins: Record<
   },
   auditEvents: { of: 'GET /v1/audit/events', call: '{ items { id } }' },
   auditEventCount: { of: 'GET /v1/audit/count', call: '{ count more }' },
+  auditCheckpoint: { of: 'GET /v1/audit/checkpoint', call: '{ size }' },
+  auditCheckpoints: { of: 'GET /v1/audit/checkpoints', call: '{ items { size } }' },
+  auditKey: { of: 'GET /v1/audit/key', call: '{ verifierKey }' },
+  auditInclusionProof: { of: 'GET /v1/audit/proofs/inclusion', call: '(event: "{eventId}") { seq }' },
+  auditConsistencyProof: { of: 'GET /v1/audit/proofs/consistency', call: '(from: 1) { toRoot }' },
   connections: { of: 'GET /v1/connections', call: '{ items { id } }' },
   driftFindings: { of: 'GET /v1/drift', call: '{ items { id } }' },
   lookForDrift: { of: 'POST /v1/targets/{id}/drift', call: '(targetId: "{id}") { targetId }', mutation: true },
@@ -520,6 +536,15 @@ async function discovered(of: string): Promise<string> {
   return (await usher.db.client.discoveredDatabase.create({ data: { id: v7(), ...row } })).id;
 }
 
+/** That dave registered bob's target. */
+async function sealedEvent(): Promise<string> {
+  await usher.app.get(Sealer, { strict: false }).seal();
+  const { id } = await usher.db.client.auditEvent.findFirstOrThrow({
+    where: { targetId: target.targetId, action: 'target.create' },
+  });
+  return id;
+}
+
 const place = { region: 'eu-west-1', partition: 'aws' };
 
 /** What the path names: something of its own for a call that changes it, for others still need what is shared. */
@@ -560,6 +585,7 @@ async function fresh(of: string): Promise<Record<string, string>> {
     const { body } = await dave.put<{ number: number }>('/v1/policies', newPolicy());
     return { ...shared, number: String(body.number) };
   }
+  if (of.includes('/v1/audit/')) return { ...shared, eventId: await sealedEvent() };
   if (of.includes('/discovered-databases/')) return { ...shared, databaseId: await discovered(of) };
   // where it is on already: nothing is to be changed in AWS
   if (of.includes('/iam-authentication')) return shared;
@@ -608,14 +634,14 @@ test(`${file} is for everybody`, async () => {
   expect(body).toMatchObject({ status: 404, code: 'bundle_not_mirrored' });
 });
 
-describe.each(Object.entries(rest))('%s', (route, { row, body }) => {
+describe.each(Object.entries(rest))('%s', (route, { row, query, body }) => {
   test('lets in whom it should, and nobody else', async () => {
     ids = await fresh(route);
     const [method = '', path = ''] = route.split(' ');
     const answers: Record<string, number> = {};
     for (const name of names) {
       const client = callers[name] as Client;
-      const filled = fill(path);
+      const filled = fill(`${path}${query ?? ''}`);
       const how = {
         GET: () => client.get(filled),
         DELETE: () => client.delete(filled),

@@ -8,7 +8,7 @@ import { migrate } from '../../src/platform/state/migrate.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
 import { migrationsDirectory } from '../../src/platform/state/state.js';
 import { known } from '../support/people.ts';
-import { seal } from '../support/seals.ts';
+import { newSigner, sealingProcess, type Signer } from '../support/seals.ts';
 import { emptyDatabase, type TestDatabase } from '../support/state.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
@@ -133,6 +133,15 @@ describe('a part of the record is the record', () => {
 });
 
 describe('retention', () => {
+  async function seal(signer: Signer | null): Promise<void> {
+    const process = sealingProcess(usher.database, signer);
+    try {
+      while ((await process.sealer.seal()) > 0);
+    } finally {
+      await process.close();
+    }
+  }
+
   const turn = (): Promise<void> => usher.app.get(MonthsService).turn();
   const lines = async (action: string): Promise<Record<string, unknown>[]> =>
     (await usher.database.owner.query<Record<string, unknown>>('SELECT * FROM audit_event WHERE action = $1', [action]))
@@ -150,7 +159,7 @@ describe('retention', () => {
     await turn();
     await prepareMonths(usher.database.url, 24);
     await expect(turn()).rejects.toThrow(/lines of it are not sealed/);
-    await seal(usher.database.owner, { signed: false });
+    await seal(null);
     await expect(turn()).rejects.toThrow(/no signed checkpoint/);
     expect((await partitions()).includes('audit_event_before')).toBe(true);
     expect(await lines('audit.drop')).toEqual([]);
@@ -158,7 +167,7 @@ describe('retention', () => {
 
   test('drops a month as a whole, on record, and leaves its seals', async () => {
     await write(v7()); // in the same month, under the next checkpoint
-    await seal(usher.database.owner, { signed: true });
+    await seal(newSigner());
     const { rows: before } = await usher.database.owner.query<{ lines: number; last: number }>(
       'SELECT count(*)::int AS lines, max(s.seq)::int AS last FROM audit_event_before e JOIN audit_seal s ON s.event_id = e.id',
     );

@@ -22,7 +22,7 @@ describe('how commands are called', () => {
   test('the list of commands, and the help of each', async () => {
     const { code, out } = await runCli(['--help']);
     expect(code).toBe(0);
-    for (const name of ['target-sql', 'target-check', 'target-retire', 'audit-export', 'schema']) {
+    for (const name of ['target-sql', 'target-check', 'target-retire', 'audit', 'schema']) {
       expect(out).toContain(`  ${name} `);
       const own = await runCli([name, '--help']);
       expect(own).toMatchObject({ code: 0, err: '' });

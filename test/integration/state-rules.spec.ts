@@ -285,13 +285,17 @@ describe('a request', () => {
 });
 
 describe('the record', () => {
-  const records = ['audit_event', 'grant_history', 'login_name', 'policy_version', 'policy_activation'];
+  const sealed = ['audit_seal', 'audit_node', 'audit_checkpoint'];
+  const records = ['audit_event', ...sealed, 'grant_history', 'login_name', 'policy_version', 'policy_activation'];
   beforeAll(async () => {
     await move(await grantIn('opening'), 'active');
     await app.query(`INSERT INTO login_name (name, person_id, created_at) VALUES ('ana', $1, now())`, [person]);
     await app.query(
       `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id) VALUES (gen_random_uuid(), now(), 'system', 'test', 'token.mint', 'success', '{}', 'c')`,
     );
+    await app.query(`INSERT INTO audit_seal (seq, event_id, leaf) SELECT 1, id, sha256('') FROM audit_event LIMIT 1`);
+    await app.query(`INSERT INTO audit_node (level, index, hash) VALUES (8, 0, sha256(''))`);
+    await app.query(`INSERT INTO audit_checkpoint (size, root, settled, at) VALUES (1, sha256(''), 1, now())`);
     await app.query(
       `WITH written AS (INSERT INTO policy_version (id, number, text, sha256, author_id, note, created_at)
          VALUES (gen_random_uuid(), 1, 'x', encode(sha256('x'), 'hex'), $1, 'why', now()) RETURNING id)
@@ -301,6 +305,9 @@ describe('the record', () => {
   });
   const column: Record<string, string> = {
     audit_event: 'actor_name',
+    audit_seal: 'leaf',
+    audit_node: 'hash',
+    audit_checkpoint: 'note',
     grant_history: 'moved_at',
     login_name: 'created_at',
     policy_version: 'note',
@@ -314,6 +321,32 @@ describe('the record', () => {
   ])('a policy version with %s is refused', async (_, values) => {
     const insert = `INSERT INTO policy_version (id, number, text, sha256, author_id, note, created_at) VALUES ${values}`;
     expect(await refusal(app.query(insert, [person]))).toBe(BROKEN_RULE);
+  });
+
+  test.each([
+    ['over lines that are not there', 3, 1],
+    ['over those that had one', 1, 1],
+    ['with less settled than before', 2, 0],
+  ])('a checkpoint %s is refused', async (_, size, settled) => {
+    const seal = `INSERT INTO audit_seal (seq, event_id, leaf) SELECT 2, gen_random_uuid(), sha256('')`;
+    const insert = `INSERT INTO audit_checkpoint (size, root, settled, at) VALUES ($1, sha256(''), $2, now())`;
+    const session = await app.connect();
+    try {
+      await session.query('BEGIN');
+      await session.query(seal);
+      expect(await refusal(session.query(insert, [size, settled]))).toBe(BROKEN_RULE);
+    } finally {
+      await session.query('ROLLBACK');
+      session.release();
+    }
+  });
+
+  test('what a redaction is made with is the owner’s: the service may read it', async () => {
+    const insert = `INSERT INTO audit_redaction (event_id, part, person_id, commitment, at) SELECT id, 'actor', $1, sha256(''), now() FROM audit_event LIMIT 1`;
+    expect(await refusal(app.query(insert, [person]))).toBe('42501');
+    await app.query(`INSERT INTO audit_person_key (person_id, key) VALUES ($1, sha256(''))`, [person]);
+    expect(await refusal(app.query('DELETE FROM audit_person_key'))).toBe('42501');
+    expect(await refusal(app.query(`UPDATE audit_person_key SET key = sha256('x')`))).toBe('42501');
   });
 
   test('what is shipped is only ever gone back to', async () => {

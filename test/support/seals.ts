@@ -1,22 +1,97 @@
+import { createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { PinoLogger } from 'nestjs-pino';
 import type pg from 'pg';
+import { v7 } from 'uuid';
+import type { NamedKey } from '../../src/audit/checkpoint.js';
+import { sealedLines } from '../../src/audit/sealed-lines.js';
+import { Sealer } from '../../src/audit/sealer.js';
+import { readSettings } from '../../src/platform/config.js';
+import { Secret } from '../../src/platform/secret.js';
+import { Database } from '../../src/platform/state/database.js';
+import { MovedClock } from './clock.ts';
+import type { TestDatabase } from './state.ts';
 
-/** Seals what is not sealed yet, in the order of ordinals, under a checkpoint that nobody verifies: for tests of what comes after it. */
-export async function seal(owner: pg.Pool, { signed = true } = {}): Promise<void> {
-  const session = await owner.connect();
-  try {
-    await session.query('BEGIN; LOCK TABLE audit_checkpoint IN EXCLUSIVE MODE');
-    await session.query(`
-      INSERT INTO audit_seal (seq, event_id, leaf)
-      SELECT (SELECT coalesce(max(seq), 0) FROM audit_seal) + row_number() OVER (ORDER BY e.ordinal), e.id, sha256(e.id::text::bytea)
-        FROM audit_event e WHERE NOT EXISTS (SELECT FROM audit_seal s WHERE s.event_id = e.id)`);
-    await session.query(
-      `INSERT INTO audit_checkpoint (size, root, settled, at, note)
-       SELECT max(seq), sha256('root'), (SELECT max(ordinal) FROM audit_event), now(), $1 FROM audit_seal
-       HAVING max(seq) > coalesce((SELECT max(size) FROM audit_checkpoint), 0)`,
-      [signed ? 'a signed note' : null],
-    );
-    await session.query('COMMIT');
-  } finally {
-    session.release();
+export const origin = 'usher.test/audit';
+
+/** A process that seals, without the rest of the service. */
+export interface SealingProcess {
+  sealer: Sealer;
+  db: Database;
+  clock: MovedClock;
+  close(): Promise<void>;
+}
+
+export interface Signer {
+  pem: string;
+  /** What a verifier has of it. */
+  publicKey: NamedKey;
+}
+
+export function newSigner(): Signer {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return { pem: pemOf(privateKey), publicKey: { name: origin, key: createPublicKey(privateKey) } };
+}
+
+const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
+
+/** @param signer null: no key is configured */
+export function sealingProcess(database: TestDatabase, signer: Signer | null): SealingProcess {
+  const db = new Database({ url: database.url, poolSize: 4 });
+  const clock = new MovedClock();
+  const settings = {
+    ...readSettings({ OIDC_ISSUER: 'https://idp.example', USHER_AUDIT_ORIGIN: origin }),
+    // not embedded: none is made up
+    databaseUrl: new Secret(database.url),
+    audit: { origin, key: signer === null ? undefined : new Secret(signer.pem) },
+  };
+  const sealer = new Sealer(settings, db, clock, new PinoLogger({ pinoHttp: { level: 'silent' } }));
+  return { sealer, db, clock, close: () => db.onApplicationShutdown() };
+}
+
+/** How lines are written, by which sessions. */
+export type Writer = Pick<pg.ClientBase, 'query'>;
+
+export interface Written {
+  actorId?: string;
+  subjectId?: string | null;
+  details?: object;
+}
+
+/** Writes lines in one statement, in the order of what is returned. */
+export async function write(writer: Writer, count: number, more: Written = {}): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => v7());
+  await writer.query(
+    `INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, details, address, correlation_id)
+     SELECT id, now(), 'person', $2, 'Ana Gómez', $3, 'connection.seen', 'success', $4::jsonb || jsonb_build_object('number', n), '192.0.2.7', 'c'
+       FROM unnest($1::uuid[]) WITH ORDINALITY AS u (id, n) ORDER BY n`,
+    [
+      ids,
+      more.actorId ?? randomUUID(),
+      more.subjectId ?? null,
+      JSON.stringify(more.details ?? { reason: 'why “so”, "event":' }),
+    ],
+  );
+  return ids;
+}
+
+export interface Place {
+  seq: number;
+  eventId: string;
+}
+
+export async function places(database: TestDatabase): Promise<Place[]> {
+  const { rows } = await database.owner.query<Place>(
+    'SELECT seq::int AS seq, event_id AS "eventId" FROM audit_seal ORDER BY seq',
+  );
+  return rows;
+}
+
+/** An export as text, line by line. */
+export async function exported(db: Database): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of sealedLines(db.pool)) {
+    if (!('text' in line)) throw new Error(`entry ${line.seq} is ${line.why}`);
+    lines.push(line.text);
   }
+  return lines;
 }

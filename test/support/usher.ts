@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp, startWork } from '../../src/app.js';
 import { readSettings, type Settings } from '../../src/platform/config.js';
@@ -51,6 +52,8 @@ export interface Usher {
 /** One address and a handful of people make all calls of a file, and many tests look for the line of each refusal. */
 export const UNLIMITED = { USHER_CALLS_PER_MINUTE: '0', USHER_ANONYMOUS_CALLS_PER_MINUTE: '0' } as const;
 
+const auditKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+
 export interface UsherOptions {
   /** Jobs and sampling run by themselves; false when a test calls them. */
   work?: boolean;
@@ -69,6 +72,7 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
     ...outside.env,
     USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'silent',
     USHER_SAMPLE_SECONDS: '0',
+    USHER_AUDIT_KEY: auditKey, // else one would be made beside a state that is not there
     ...UNLIMITED,
     USHER_DRIFT_MINUTES: '0', // files share targets: one file's look would end what another's Usher gave
     ...options.env,

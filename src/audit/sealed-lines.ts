@@ -1,0 +1,63 @@
+import { entryOf, MissingKey, ownerOf, parts, type RecordedLine } from './entry.js';
+import { checkpointLine, entryLine } from './record-line.js';
+import {
+  knownKeys,
+  lastPlace,
+  notesAfter,
+  redactionsOf,
+  sealedAfter,
+  type Sealed,
+  type Session,
+} from './seals.queries.js';
+
+/** A line as an export has it, or a place whose entry cannot be read any more. */
+export type SealedLine =
+  { readonly text: string } | { readonly seq: number; readonly leaf: Buffer; readonly why: string };
+
+/** Rows that are read together. */
+const CHUNK = 2_000;
+
+/**
+ * The sealed record in its order, each signed checkpoint behind the last entry that it is over: what an export holds and what a
+ * verification of the database reads. Ends where the record ended when it began.
+ * @param after the last place that is not wanted
+ */
+export async function* sealedLines(session: Session, after = 0): AsyncGenerator<SealedLine> {
+  const size = await lastPlace(session);
+  for (let last = after; last < size; last = Math.min(size, last + CHUNK)) {
+    const upTo = Math.min(size, last + CHUNK);
+    const sealed = await sealedAfter(session, last, upTo);
+    const notes = await notesAfter(session, last, upTo);
+    const texts = await linesOf(session, sealed);
+    for (const [at, { seq }] of sealed.entries()) {
+      const line = texts[at];
+      if (line) yield line;
+      while (notes[0]?.size === seq) yield { text: checkpointLine(notes.shift()?.note ?? '') };
+    }
+  }
+}
+
+/** Entries of an export, for lines that have their places. */
+export async function linesOf(session: Session, sealed: readonly Sealed[]): Promise<SealedLine[]> {
+  const lines = sealed.flatMap(({ line }) => line ?? []);
+  const keys = await knownKeys(session, peopleOf(lines));
+  const redacted = await redactionsOf(
+    session,
+    lines.map(({ id }) => id),
+  );
+  return sealed.map(({ seq, leaf, line }) => {
+    if (!line) return { seq, leaf, why: 'gone' };
+    try {
+      const gone = redacted.get(line.id);
+      return { text: entryLine(seq, entryOf(line, { keys, ...(gone && { redacted: gone }) }), leaf) };
+    } catch (error) {
+      if (error instanceof MissingKey) return { seq, leaf, why: 'closed: a key is gone that opened it' };
+      throw error;
+    }
+  });
+}
+
+/** Whose keys open these lines. */
+export const peopleOf = (lines: readonly RecordedLine[]): string[] => [
+  ...new Set(lines.flatMap((line) => parts.map((part) => ownerOf(part, line)))),
+];

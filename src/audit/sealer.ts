@@ -1,0 +1,192 @@
+import { randomBytes } from 'node:crypto';
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
+import { Clock } from '../platform/clock.js';
+import { SETTINGS, type Settings } from '../platform/config.js';
+import { Database } from '../platform/state/database.js';
+import { signCheckpoint, type NamedKey } from './checkpoint.js';
+import { entryOf, leafOf, ownerOf, parts, type RecordedLine } from './entry.js';
+import { emptyRoot, Frontier, type Hash } from './merkle.js';
+import {
+  addPersonKeys,
+  hashesAt,
+  knownKeys,
+  lastDrawn,
+  newestHead,
+  ownNumber,
+  takeTurn,
+  unsealed,
+  writeBatch,
+  type Drawn,
+  type Head,
+  type Horizon,
+  type Node,
+  type Session,
+} from './seals.queries.js';
+import { signingKey } from './signing-key.js';
+import { frontierAt, LEVELS, rootsOf } from './tree.js';
+
+/** Between two looks: a line is sealed within a second, also by a process that takes over. */
+const LOOK_MS = 250;
+/** After a look that failed. */
+const AGAIN_MS = 1_000;
+/** Lines of one look: a second's work at most, and some megabytes. */
+const BATCH = 5_000;
+
+/** What was found out by a look and saves the next one to find it out again. */
+interface Memory {
+  /** Ordinals and numbers of transactions mean nothing beyond a start of the server. */
+  readonly server: string;
+  readonly tree: Frontier;
+  readonly settled: number;
+  /** Of looks that some transactions which were running then may outlive, the oldest first. */
+  readonly horizons: readonly Horizon[];
+}
+
+const NOTHING: Memory = { server: '', tree: new Frontier(), settled: 0, horizons: [] };
+
+/**
+ * Gives the lines of the record their places, after they were written. Any process may, and any number at once: whoever has the
+ * lock works, in the one transaction that holds it. What is remembered between two looks only saves reading it again.
+ */
+@Injectable()
+export class Sealer implements OnModuleDestroy {
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<unknown> = Promise.resolve();
+  private stopped = false;
+  private signer: Promise<NamedKey | undefined> | undefined;
+  private memory = NOTHING;
+
+  constructor(
+    @Inject(SETTINGS) private readonly settings: Settings,
+    private readonly db: Database,
+    private readonly clock: Clock,
+    @InjectPinoLogger(Sealer.name) private readonly log: PinoLogger,
+  ) {}
+
+  /** @throws Error when there is a key, and it cannot be used */
+  async start(): Promise<void> {
+    if (!this.settings.jobs) return;
+    if ((await this.key()) === undefined)
+      this.log.warn('the record is sealed without signatures: set USHER_AUDIT_KEY or USHER_AUDIT_KEY_FILE');
+    this.next(LOOK_MS);
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  private next(milliseconds: number): void {
+    if (this.stopped) return;
+    this.timer = setTimeout(() => {
+      this.running = this.seal().then(
+        (lines) => this.next(lines >= BATCH ? 0 : LOOK_MS * (0.8 + Math.random() * 0.4)), // replicas take turns
+        (error: unknown) => {
+          this.log.error({ err: error }, 'the record could not be sealed');
+          this.next(AGAIN_MS);
+        },
+      );
+    }, milliseconds);
+  }
+
+  /**
+   * One look. Either all of it is committed, or nothing was.
+   * @returns how many lines were sealed; 0 also while another process seals
+   */
+  async seal(): Promise<number> {
+    if (this.isDone(await lastDrawn(this.db.pool))) return 0;
+    const session = await this.db.pool.connect();
+    let broken = true;
+    try {
+      await session.query('BEGIN ISOLATION LEVEL READ COMMITTED'); // each statement sees what is there by then
+      const look = (await takeTurn(session)) ? await this.look(session) : undefined;
+      await session.query('COMMIT');
+      broken = false;
+      if (look) this.memory = look.memory;
+      return look?.lines ?? 0;
+    } finally {
+      session.release(broken); // an open transaction ends with its connection
+    }
+  }
+
+  /** Signs what is sealed from now on; undefined: nothing is signed. */
+  key(): Promise<NamedKey | undefined> {
+    return (this.signer ??= signingKey(this.settings));
+  }
+
+  private isDone({ server, ordinal }: Drawn): boolean {
+    return server === this.memory.server && ordinal === this.memory.settled;
+  }
+
+  private async look(session: Session): Promise<{ lines: number; memory: Memory }> {
+    const head = await newestHead(session, { signed: false });
+    const { server, ordinal: drawn } = await lastDrawn(session);
+    const remembers = server === this.memory.server && drawn >= this.memory.settled;
+    const known = remembers ? this.memory : { ...NOTHING, server };
+    // below what was sealed stands only a sequence that did not come along with its table: all is looked at then
+    const above = drawn < (head?.settled ?? 0) ? 0 : Math.max(head?.settled ?? 0, known.settled);
+    if (above === drawn) return { lines: 0, memory: { ...known, settled: drawn } };
+    const horizons = withHorizon(known.horizons, { drawn, xact: await ownNumber(session) });
+    const { lines, over } = await unsealed(session, above, BATCH);
+    const passed = horizons.filter(({ xact }) => xact <= over);
+    // a full look left lines behind, all of them above its last
+    const seen = lines.length < BATCH ? Infinity : (lines.at(-1)?.ordinal ?? 0);
+    const settled = Math.max(above, ...passed.map((horizon) => Math.min(horizon.drawn, seen)));
+    const tree = await this.treeOf(session, head);
+    if (lines.length > 0) await this.write(session, tree, lines, Math.max(settled, head?.settled ?? 0));
+    const left = horizons.filter((horizon) => horizon.drawn > settled);
+    return { lines: lines.length, memory: { server, tree, settled, horizons: left } };
+  }
+
+  /** A copy to grow: what is remembered stays as it is until the commit. */
+  private async treeOf(session: Session, head: Head | undefined): Promise<Frontier> {
+    const root = head?.root ?? emptyRoot;
+    const size = head?.size ?? 0;
+    const { tree: known } = this.memory;
+    if (known.size === size && known.root().equals(root)) return known.copy();
+    const tree = await frontierAt(
+      size,
+      rootsOf((level, range) => hashesAt(session, level, range)),
+    );
+    if (tree.root().equals(root)) return tree;
+    throw new Error(`the ${size} sealed lines no longer lead to the root of their checkpoint`);
+  }
+
+  private async write(
+    session: Session,
+    tree: Frontier,
+    lines: readonly RecordedLine[],
+    settled: number,
+  ): Promise<void> {
+    const keys = await keysFor(session, lines);
+    const after = tree.size;
+    const nodes: Node[] = [];
+    const leaves = lines.map((line): Hash => {
+      const leaf = leafOf(entryOf(line, { keys }));
+      tree.append(leaf, (level, index, hash) => {
+        if (level % LEVELS === 0) nodes.push({ level, index, hash });
+      });
+      return leaf;
+    });
+    const signer = await this.key();
+    const [size, root] = [tree.size, tree.root()];
+    const note = signer ? signCheckpoint({ origin: this.settings.audit.origin, size, root }, signer) : null;
+    const head = { size, root, settled, note, at: this.clock.now() };
+    await writeBatch(session, { after, eventIds: lines.map(({ id }) => id), leaves, nodes, head });
+  }
+}
+
+/** The key of each person of these lines, made where somebody has none. */
+async function keysFor(session: Session, lines: readonly RecordedLine[]): Promise<Map<string, Buffer>> {
+  const ids = new Set(lines.flatMap((line) => parts.map((part) => ownerOf(part, line))));
+  const keys = await knownKeys(session, [...ids]);
+  const fresh = [...ids].filter((id) => !keys.has(id)).map((id) => [id, randomBytes(32)] as const);
+  if (fresh.length > 0) await addPersonKeys(session, new Map(fresh));
+  return new Map([...keys, ...fresh]);
+}
+
+/** Where nobody drew since, the older one is over sooner. */
+const withHorizon = (known: readonly Horizon[], now: Horizon): readonly Horizon[] =>
+  known.at(-1)?.drawn === now.drawn ? known : [...known, now];

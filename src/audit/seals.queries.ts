@@ -1,0 +1,275 @@
+import type { Database } from '../platform/state/database.js';
+import type { Part, RecordedLine } from './entry.js';
+import type { Hash, Range } from './merkle.js';
+
+/** Where queries run: our pool, or one session of it in a transaction. */
+export type Session = Pick<Database['pool'], 'query'>;
+
+/** The tree as it stands, after the last batch. */
+export interface Head {
+  readonly size: number;
+  readonly root: Hash;
+  /** Every line up to this ordinal is sealed, or will never be there. */
+  readonly settled: number;
+  readonly at: Date;
+  readonly note: string | null;
+}
+
+interface HeadRow {
+  size: string;
+  root: Buffer;
+  settled: string;
+  at: Date;
+  note: string | null;
+}
+
+const headOf = ({ size, settled, ...row }: HeadRow): Head => ({ ...row, size: Number(size), settled: Number(settled) });
+
+/** Held until the end of the transaction, in the session that seals: it cannot be lost while that goes on. */
+export const SEALER_LOCK = 72_707_370;
+
+/**
+ * Begins a look, in a transaction that the caller has begun.
+ * @returns false when another process seals at this moment
+ */
+export async function takeTurn(session: Session): Promise<boolean> {
+  // a look is at few lines behind many: with statistics of yesterday PostgreSQL would read all seals to find that
+  await session.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off');
+  const { rows } = await session.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [
+    SEALER_LOCK,
+  ]);
+  return rows[0]?.mine === true;
+}
+
+/** The tree after its last batch, or one that was signed; undefined while there is none. */
+export async function newestHead(session: Session, which: { signed: boolean }): Promise<Head | undefined> {
+  const { rows } = await session.query<HeadRow>(
+    `SELECT size, root, settled, at, note FROM audit_checkpoint WHERE note IS NOT NULL OR NOT $1::boolean ORDER BY size DESC LIMIT 1`,
+    [which.signed],
+  );
+  return rows[0] && headOf(rows[0]);
+}
+
+/** How far ordinals were drawn, and a number of a transaction that is above that of everybody who drew one of them. */
+export interface Horizon {
+  readonly drawn: number;
+  readonly xact: bigint;
+}
+
+/** How far a server's sequence went. */
+export interface Drawn {
+  /** The last ordinal that anybody drew, whether or not they committed; 0: none. */
+  readonly ordinal: number;
+  /** When the server started. After a crash or on a standby that took over, ordinals may be drawn that were drawn before. */
+  readonly server: string;
+}
+
+export async function lastDrawn(session: Session): Promise<Drawn> {
+  const { rows } = await session.query<{ ordinal: string; server: string }>(
+    `SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS ordinal, pg_postmaster_start_time()::text AS server
+       FROM audit_event_ordinal_seq`,
+  );
+  return { ordinal: Number(rows[0]?.ordinal), server: rows[0]?.server ?? '' };
+}
+
+/** Our own number, given now: asked for after the last ordinal was read, it is above those of all who drew. */
+export async function ownNumber(session: Session): Promise<bigint> {
+  const { rows } = await session.query<{ xact: string }>('SELECT pg_current_xact_id()::text AS xact');
+  return BigInt(rows[0]?.xact ?? 0);
+}
+
+export const LINE = `e.id, to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, e.actor_kind AS "actorKind",
+  e.actor_id AS "actorId", e.actor_name AS "actorName", e.via_service_id AS "viaServiceId", e.via_name AS "viaName",
+  e.subject_id AS "subjectId", e.action, e.outcome::text AS outcome, e.target_id AS "targetId", e.request_id AS "requestId",
+  e.grant_id AS "grantId", e.code, e.details::text AS details, e.address, e.correlation_id AS "correlationId"`;
+
+/** A line in its place; undefined where it is gone. */
+export interface Sealed {
+  readonly seq: number;
+  readonly leaf: Hash;
+  readonly line: RecordedLine | undefined;
+}
+
+type SealedRow = RecordedLine & { seq: string; leaf: Hash; present: string | null };
+
+const sealedOf = ({ seq, leaf, present, ...line }: SealedRow): Sealed => ({
+  ...{ seq: Number(seq), leaf },
+  line: present === null ? undefined : line,
+});
+
+/** 0: nothing has a place. */
+export async function lastPlace(session: Session): Promise<number> {
+  const { rows } = await session.query<{ seq: string }>('SELECT coalesce(max(seq), 0) AS seq FROM audit_seal');
+  return Number(rows[0]?.seq);
+}
+
+export async function sealedAfter(session: Session, after: number, upTo: number): Promise<Sealed[]> {
+  const { rows } = await session.query<SealedRow>({
+    name: 'sealed-after',
+    text: `SELECT s.seq, s.leaf, e.id AS present, ${LINE} FROM audit_seal s LEFT JOIN audit_event e ON e.id = s.event_id
+            WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq`,
+    values: [after, upTo],
+  });
+  return rows.map(sealedOf);
+}
+
+/** One line, whether or not it has a place yet; undefined where there is none. */
+export async function lineWithPlace(
+  session: Session,
+  id: string,
+): Promise<{ line: RecordedLine; place: { seq: number; leaf: Hash } | undefined } | undefined> {
+  const { rows } = await session.query<RecordedLine & { seq: string | null; leaf: Hash }>(
+    `SELECT s.seq, s.leaf, ${LINE} FROM audit_event e LEFT JOIN audit_seal s ON s.event_id = e.id WHERE e.id = $1`,
+    [id],
+  );
+  const [row] = rows;
+  if (!row) return undefined;
+  const { seq, leaf, ...line } = row;
+  return { line, place: seq === null ? undefined : { seq: Number(seq), leaf } };
+}
+
+/** What leaves hold in place of parts that were redacted, by line. */
+export async function redactionsOf(
+  session: Session,
+  ids: readonly string[],
+): Promise<Map<string, Partial<Record<Part, Buffer>>>> {
+  const { rows } = await session.query<{ id: string; part: Part; commitment: Buffer }>(
+    'SELECT event_id AS id, part, commitment FROM audit_redaction WHERE event_id = ANY ($1::uuid[])',
+    [ids],
+  );
+  const found = new Map<string, Partial<Record<Part, Buffer>>>();
+  for (const { id, part, commitment } of rows) found.set(id, { ...found.get(id), [part]: commitment });
+  return found;
+}
+
+/** Signed notes over trees of these sizes, the smallest first. */
+export async function notesAfter(
+  session: Session,
+  after: number,
+  upTo: number,
+): Promise<{ size: number; note: string }[]> {
+  const { rows } = await session.query<{ size: string; note: string }>(
+    'SELECT size, note FROM audit_checkpoint WHERE size > $1 AND size <= $2 AND note IS NOT NULL ORDER BY size',
+    [after, upTo],
+  );
+  return rows.map(({ size, note }) => ({ size: Number(size), note }));
+}
+
+/** Newest first. @param below only trees that are smaller */
+export async function heads(session: Session, below: number | undefined, limit: number): Promise<Head[]> {
+  const { rows } = await session.query<HeadRow>(
+    `SELECT size, root, settled, at, note FROM audit_checkpoint WHERE $1::bigint IS NULL OR size < $1 ORDER BY size DESC LIMIT $2`,
+    [below ?? null, limit],
+  );
+  return rows.map(headOf);
+}
+
+/** The signed note over a tree of exactly this size. */
+export async function noteOver(session: Session, size: number): Promise<string | null> {
+  const { rows } = await session.query<{ note: string | null }>('SELECT note FROM audit_checkpoint WHERE size = $1', [
+    size,
+  ]);
+  return rows[0]?.note ?? null;
+}
+
+/** Lines without a place, and when the oldest of them was written. */
+export async function backlog(session: Session): Promise<{ lines: number; oldest: Date | null }> {
+  const { rows } = await session.query<{ lines: number; oldest: Date | null }>(
+    `SELECT count(*)::int AS lines, min(e.at) AS oldest FROM audit_event e
+      WHERE e.ordinal > coalesce((SELECT settled FROM audit_checkpoint ORDER BY size DESC LIMIT 1), 0)
+        AND NOT EXISTS (SELECT FROM audit_seal s WHERE s.event_id = e.id)`,
+  );
+  return rows[0] ?? { lines: 0, oldest: null };
+}
+
+/** Lines that have no seal yet, in the order in which they get it, and which transactions were over when they were read. */
+export interface Unsealed {
+  readonly lines: readonly (RecordedLine & { ordinal: number })[];
+  /** Every transaction with a smaller number is over, and what it wrote was seen. */
+  readonly over: bigint;
+}
+
+export async function unsealed(session: Session, settled: number, limit: number): Promise<Unsealed> {
+  // one statement, for both must be of one snapshot
+  const { rows } = await session.query<RecordedLine & { ordinal: string | null; over: string }>(
+    `SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS over, l.* FROM (SELECT 1) one LEFT JOIN (
+             SELECT e.ordinal, ${LINE} FROM audit_event e
+              WHERE e.ordinal > $1 AND NOT EXISTS (SELECT FROM audit_seal s WHERE s.event_id = e.id)
+              ORDER BY e.ordinal LIMIT $2) l ON true ORDER BY l.ordinal`,
+    [settled, limit],
+  );
+  const lines = rows.flatMap(({ over: _, ordinal, ...line }) =>
+    ordinal === null ? [] : [{ ...line, ordinal: Number(ordinal) }],
+  );
+  return { lines, over: BigInt(rows[0]?.over ?? 0) };
+}
+
+/** Makes a key of its own for each of these people who has none. Under the turn of {@link takeTurn} alone. */
+export async function addPersonKeys(session: Session, keys: ReadonlyMap<string, Buffer>): Promise<void> {
+  await session.query('INSERT INTO audit_person_key (person_id, key) SELECT * FROM unnest($1::uuid[], $2::bytea[])', [
+    [...keys.keys()],
+    [...keys.values()],
+  ]);
+}
+
+export async function knownKeys(session: Session, ids: readonly string[]): Promise<Map<string, Buffer>> {
+  const { rows } = await session.query<{ person_id: string; key: Buffer }>(
+    'SELECT person_id, key FROM audit_person_key WHERE person_id = ANY ($1::uuid[])',
+    [ids],
+  );
+  return new Map(rows.map(({ person_id, key }) => [person_id, key]));
+}
+
+export interface Node {
+  readonly level: number;
+  readonly index: number;
+  readonly hash: Hash;
+}
+
+/** What one look seals, all of it or nothing. */
+export interface Batch {
+  /** Lines in the tree before. */
+  readonly after: number;
+  readonly eventIds: readonly string[];
+  readonly leaves: readonly Hash[];
+  readonly nodes: readonly Node[];
+  readonly head: Head;
+}
+
+export async function writeBatch(session: Session, { after, eventIds, leaves, nodes, head }: Batch): Promise<void> {
+  // cut out of one value: thousands of separate ones would cost more than their hashes
+  await session.query({
+    name: 'seal',
+    text: `INSERT INTO audit_seal (seq, event_id, leaf)
+           SELECT $1::bigint + n, id, substring($3::bytea FROM (n::int - 1) * 32 + 1 FOR 32)
+             FROM unnest($2::uuid[]) WITH ORDINALITY AS u (id, n)`,
+    values: [after, eventIds, Buffer.concat(leaves)],
+  });
+  await session.query(
+    `INSERT INTO audit_node (level, index, hash) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])`,
+    [nodes.map(({ level }) => level), nodes.map(({ index }) => index), nodes.map(({ hash }) => hash)],
+  );
+  await session.query('INSERT INTO audit_checkpoint (size, root, settled, at, note) VALUES ($1, $2, $3, $4, $5)', [
+    ...[head.size, head.root, head.settled, head.at, head.note],
+  ]);
+}
+
+/** Leaves (level 0) or roots of complete subtrees, in their order; the range counts in the units of its level. */
+export async function hashesAt(session: Session, level: number, { start, end }: Range): Promise<Hash[]> {
+  const { rows } = await session.query<{ hash: Hash }>(
+    level === 0
+      ? {
+          name: 'leaves',
+          text: 'SELECT leaf AS hash FROM audit_seal WHERE seq > $1 AND seq <= $2 ORDER BY seq',
+          values: [start, end],
+        }
+      : {
+          name: 'nodes',
+          text: 'SELECT hash FROM audit_node WHERE level = $3 AND index >= $1 AND index < $2 ORDER BY index',
+          values: [start, end, level],
+        },
+  );
+  if (rows.length !== end - start)
+    throw new Error(`of the sealed record, hashes ${start} to ${end} at level ${level} are not there`);
+  return rows.map(({ hash }) => hash);
+}

@@ -1,0 +1,87 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { openCheckpoint, signCheckpoint } from './checkpoint.js';
+import { entryOf, leafOf, NO_PERSON } from './entry.js';
+import { Frontier } from './merkle.js';
+import { checkpointLine, entryLine } from './record-line.js';
+import { Verification, type Verdict } from './verification.js';
+
+// A record in which every line was a batch of its own, with more checkpoints than wait for one another.
+const SIZE = 1_300;
+const { privateKey } = generateKeyPairSync('ed25519');
+const signer = { name: 'usher.test/audit', key: privateKey };
+const key = { name: signer.name, key: createPublicKey(privateKey) };
+const keys = new Map([[NO_PERSON, Buffer.alloc(32, 1)]]);
+
+const made = (number: number, word = 'word'): { text: string; leaf: Buffer } => {
+  const entry = entryOf(
+    {
+      ...{
+        id: `line-${number}`,
+        at: '2026-11-30T10:00:00.000Z',
+        actorKind: 'system',
+        actorId: null,
+        actorName: 'test',
+      },
+      ...{ viaServiceId: null, viaName: null, subjectId: null, action: 'drift.found', outcome: 'success' },
+      ...{ targetId: null, requestId: null, grantId: null, code: null, address: null, correlationId: 'c' },
+      details: JSON.stringify({ word }),
+    },
+    { keys },
+  );
+  const leaf = leafOf(entry);
+  return { leaf, text: entryLine(number, entry, leaf) };
+};
+
+const notes: string[] = [];
+const lines: string[] = [];
+const tree = new Frontier();
+for (let number = 1; number <= SIZE; number += 1) {
+  const { text, leaf } = made(number);
+  tree.append(leaf);
+  notes.push(signCheckpoint({ origin: signer.name, size: number, root: tree.root() }, signer));
+  lines.push(text, checkpointLine(notes.at(-1) ?? ''));
+}
+const at = (seq: number): number => (seq - 1) * 2;
+
+function verdictOf(text: readonly string[], kept: readonly number[] = []): Verdict {
+  const checkpoints = kept.map((size) => openCheckpoint(notes[size - 1] ?? '', [key]));
+  const verification = new Verification([key], checkpoints);
+  for (const line of text) if (!verification.read(line)) break;
+  return verification.verdict();
+}
+
+test('all of it is proved, by the last checkpoint alone and by any that were kept', () => {
+  expect(verdictOf(lines)).toMatchObject({ bad: undefined, proved: SIZE, checkpoint: { size: SIZE } });
+  expect(verdictOf(lines, [700, 1, SIZE])).toMatchObject({ bad: undefined, proved: SIZE });
+  const bare = lines.filter((line, index) => !line.startsWith('{"checkpoint') || index === lines.length - 1);
+  expect(verdictOf(bare)).toMatchObject({ bad: undefined, proved: SIZE });
+});
+
+describe('an entry that was rewritten with its hashes is named exactly, wherever it is', () => {
+  test.each([1, 2, 511, 512, 513, 700, 1_024, SIZE])('%i', (seq) => {
+    const changed = lines.with(at(seq), made(seq, 'other').text);
+    expect(verdictOf(changed).bad).toEqual({ seq, upTo: seq, why: 'not what was signed' });
+    expect(verdictOf(changed)).toMatchObject({ proved: seq - 1 });
+  });
+});
+
+test('with one checkpoint that was kept, and none beside it, it is one of those it is over', () => {
+  const bare = lines.filter((line) => !line.startsWith('{"checkpoint'));
+  const changed = bare.with(699, made(700, 'other').text);
+  expect(verdictOf(changed, [1_000]).bad).toEqual({ seq: 1, upTo: 1_000, why: 'not what was signed' });
+  expect(verdictOf(changed, [500, 1_000]).bad).toMatchObject({ seq: 501, upTo: 1_000 });
+});
+
+test('nothing at all is no record', () => {
+  expect(verdictOf([])).toMatchObject({ bad: undefined, proved: 0, checkpoint: undefined });
+  expect(verdictOf([], [5]).bad).toMatchObject({ seq: 1, upTo: 5 });
+});
+
+test('what can be read no more is known by its place', () => {
+  const verification = new Verification([key], []);
+  for (const line of lines.slice(0, at(10))) verification.read(line);
+  verification.missing(10, made(10).leaf, 'gone');
+  expect(verification.read(checkpointLine(notes[9] ?? ''))).toBe(false);
+  expect(verification.verdict().bad).toEqual({ seq: 10, upTo: 10, why: 'gone' });
+});
