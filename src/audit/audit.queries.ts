@@ -2,6 +2,7 @@ import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Database } from '../platform/state/database.js';
 import type { ExportedLine } from './exported-line.js';
 import type { Bind, Way } from './search.js';
+import { LINE as LINE_AS_TEXT } from './seals.queries.js';
 
 type Pool = Pick<Database['pool'], 'query'>;
 
@@ -86,17 +87,13 @@ export const readFewSealed = (pool: Pool, ways: readonly Way[], after: number, u
 
 async function readExported(pool: Pool, ways: readonly Way[], from: (bind: Bind) => string): Promise<ExportedLine[]> {
   if (ways.length === 0) return [];
-  const text = (bind: Bind): string => `SELECT s.seq::float8 AS sequence, ${AS_TEXT} FROM ${from(bind)} ORDER BY s.seq`;
+  const text = (bind: Bind): string =>
+    `SELECT s.seq::float8 AS sequence, ${LINE_AS_TEXT} FROM ${from(bind)} ORDER BY s.seq`;
   return (await pool.query<ExportedLine>(statement(text))).rows;
 }
 
 const between = (after: number, upTo: number, bind: Bind): string =>
   `s.seq > ${bind(after)}::bigint AND s.seq <= ${bind(upTo)}::bigint`;
-
-/** As text what a Date or an object would be made of, only to be written again. */
-const AS_TEXT = LINE.replace('e.at,', `to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at,`)
-  .replace('e.outcome,', 'e.outcome::text,')
-  .replace('e.details,', 'e.details::text,');
 
 const inList = ({ conditions, each }: Way, bind: Bind): string[] => [
   ...each.map(({ column, source }) => `e.${column} IN (SELECT of.id FROM ${source(bind)})`),

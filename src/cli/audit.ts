@@ -71,8 +71,8 @@ async function verify(values: Values, file: string | undefined): Promise<number>
   return verdict.bad ? 1 : 0;
 }
 
-const bodyOf = ({ bad, proved, redacted, checkpoint }: Verdict): object => ({
-  ...{ whole: bad === undefined, proved, redacted, bad: bad ?? null },
+const bodyOf = ({ bad, proved, redacted, dropped, checkpoint }: Verdict): object => ({
+  ...{ whole: bad === undefined, proved, redacted, dropped, bad: bad ?? null },
   checkpoint: checkpoint ? { ...checkpoint, root: checkpoint.root.toString('hex') } : null,
 });
 

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Verification } from '../../src/audit/verification.js';
 import { MonthsService } from '../../src/audit/months.service.js';
 import { migrate } from '../../src/platform/state/migrate.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
 import { migrationsDirectory } from '../../src/platform/state/state.js';
 import { known } from '../support/people.ts';
-import { newSigner, sealingProcess, type Signer } from '../support/seals.ts';
+import { exported, newSigner, sealingProcess, type Signer } from '../support/seals.ts';
 import { emptyDatabase, type TestDatabase } from '../support/state.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
@@ -167,7 +168,8 @@ describe('retention', () => {
 
   test('drops a month as a whole, on record, and leaves its seals', async () => {
     await write(v7()); // in the same month, under the next checkpoint
-    await seal(newSigner());
+    const signer = newSigner();
+    await seal(signer);
     const { rows: before } = await usher.database.owner.query<{ lines: number; last: number }>(
       'SELECT count(*)::int AS lines, max(s.seq)::int AS last FROM audit_event_before e JOIN audit_seal s ON s.event_id = e.id',
     );
@@ -190,6 +192,11 @@ describe('retention', () => {
     ).toEqual([{ events: before[0]?.lines, dropped: true }]);
     await turn();
     expect(await lines('audit.drop')).toHaveLength(1);
+
+    await seal(signer);
+    const verification = new Verification([signer.publicKey], []);
+    for (const line of await exported(usher.db)) verification.read(line);
+    expect(verification.verdict()).toMatchObject({ bad: undefined, dropped: before[0]?.lines });
   });
 
   test('for ever again when the setting is taken back', async () => {
