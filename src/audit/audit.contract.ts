@@ -155,6 +155,8 @@ export enum AuditExportFormat {
   ndjson = 'ndjson',
   csv = 'csv',
   ocsf = 'ocsf',
+  /** What `audit verify` proves: all of the record, with its signed checkpoints */
+  sealed = 'sealed',
 }
 
 /** Which lines to export, in the order in which they came to be on record. */

@@ -17,7 +17,7 @@ const text = { schema: { type: 'string' } } as const;
 export class AuditExportController {
   constructor(private readonly evidence: EvidenceService) {}
 
-  /** The sealed record as NDJSON, CSV or OCSF, oldest first; one that was cut off goes on `after` its last line */
+  /** The sealed record as NDJSON, CSV, OCSF, or as `audit verify` proves it, oldest first; one that was cut off goes on `after` its last line */
   @Get('export')
   @Requires('viewAudit')
   @ApiOkResponse({
@@ -30,9 +30,9 @@ export class AuditExportController {
     @Query() query: AuditExportQuery,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<StreamableFile> {
-    const { form, last, text } = await this.evidence.export(actor, query);
+    const { mediaType, extension, last, text } = await this.evidence.export(actor, query);
     void reply.header('Usher-Audit-Last', String(last));
-    const disposition = `attachment; filename="audit-${query.after ?? 0}-${last}.${form.extension}"`;
-    return new StreamableFile(Readable.from(text, { objectMode: false }), { type: form.mediaType, disposition });
+    const disposition = `attachment; filename="audit-${query.after ?? 0}-${last}.${extension}"`;
+    return new StreamableFile(Readable.from(text, { objectMode: false }), { type: mediaType, disposition });
   }
 }

@@ -1,5 +1,7 @@
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readVerifierKey } from '../../src/audit/checkpoint.js';
+import { Verification } from '../../src/audit/verification.js';
 import { Sealer } from '../../src/audit/sealer.js';
 import { auditLines, known, open, register, someone, type Registered } from '../support/people.ts';
 import { buildCli, runCli } from '../support/cli.ts';
@@ -153,6 +155,24 @@ test('an operator has the same without a token, on record too', async () => {
     expect(refused.err).toMatch(says);
   }
 }, 120_000);
+
+test('as it is proved: all of it, for those who may see all of it', async () => {
+  const [whole, { body: key }] = [
+    await text(carol, 'format=sealed'),
+    await carol.get<{ verifierKey: string }>('/v1/audit/key'),
+  ];
+  const verification = new Verification([readVerifierKey(key.verifierKey)], []);
+  for (const line of whole.split('\n').slice(0, -1)) verification.read(line);
+  const { proved, bad } = verification.verdict();
+  expect([bad, proved]).toEqual([undefined, (await exported(carol)).length]);
+  const entries = whole.split('\n').filter((line) => line.startsWith('{"actor"'));
+  expect((await text(carol, 'format=sealed&after=2')).startsWith(`${entries[2]}\n`)).toBe(true);
+  const refused = async (client: Client, query: string): Promise<unknown> =>
+    (await client.get(`${path}?format=sealed${query}`)).body['code'];
+  expect(await refused(alice, '')).toBe('policy_denied');
+  expect(await refused(bob, '')).toBe('policy_denied');
+  expect(await refused(carol, `&grant=${grantId}`)).toBe('invalid_input');
+});
 
 test('each export is on record before its first line leaves', async () => {
   const { headers } = await bob.get(`${path}?format=csv&action=token.mint&after=1`);
