@@ -18,7 +18,7 @@ function jsonLine({ details, ...line }: ExportedLine): string {
   return `${JSON.stringify(line).slice(0, -1)},"details":${details}}\n`;
 }
 
-export const exportForms: Readonly<Record<Exclude<AuditExportFormat, 'sealed'>, ExportForm>> = {
+export const exportForms: Readonly<Record<Exclude<AuditExportFormat, AuditExportFormat.sealed>, ExportForm>> = {
   ndjson: { mediaType: 'application/x-ndjson', extension: 'ndjson', head: '', line: jsonLine },
   csv: { mediaType: 'text/csv; charset=utf-8; header=present', extension: 'csv', head: csvHead, line: csvLine },
   ocsf: { mediaType: 'application/x-ndjson', extension: 'ocsf.ndjson', head: '', line: ocsfLine },

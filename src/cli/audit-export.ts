@@ -32,7 +32,10 @@ class RecordModule {
   }
 }
 
-/** Writes the sealed record to stdout, and puts that on record. @throws UsageError for what is no filter, and for a sequence that no line has yet */
+/**
+ * Writes the sealed record to stdout, and puts that on record.
+ * @throws UsageError for what is no filter, and for a sequence that no line has yet
+ */
 export async function exportRecord(values: ExportValues): Promise<number> {
   const query = queryOf(values);
   const settings = { ...commandSettings(), jobs: false, logLevel: 'silent' };
@@ -70,7 +73,7 @@ function queryOf(values: ExportValues): AuditExportQuery {
     const value = values[name as keyof ExportValues];
     return value === undefined ? [] : [[name, value]];
   });
-  const query = plainToInstance(AuditExportQuery, Object.fromEntries(given));
+  const query = plainToInstance(AuditExportQuery, Object.fromEntries(given) as Record<string, string>);
   const [problem] = validateSync(query);
   if (!problem) return query;
   const [message = 'it is not valid'] = Object.values(problem.constraints ?? {});
