@@ -10,7 +10,7 @@ import {
   sealedOfPerson,
   type Commitment,
 } from './redaction.queries.js';
-import { knownKeys, type Session } from './seals.queries.js';
+import { inTransaction, knownKeys, type Session } from './seals.queries.js';
 
 /** What came of a redaction. */
 export interface Redacted {
@@ -29,21 +29,14 @@ const CHUNK = 1_000;
  */
 export async function redact(db: Database, personId: string, reason: string, now: Date): Promise<Redacted> {
   if (personId === NO_PERSON) throw new Error('what is nobody’s cannot be redacted');
-  const session = await db.pool.connect();
-  let broken = true;
-  try {
-    await session.query('BEGIN');
+  return inTransaction(db, async (session) => {
     await session.query('SET LOCAL ROLE NONE'); // the role that the service works as may change nothing of this
     await lockSeals(session);
     const lines = await redactAll(session, personId, now);
     await closeFor(session, personId);
     await recordRedaction(session, { id: v7(), at: now, personId, reason, lines, correlationId: randomUUID() });
-    await session.query('COMMIT');
-    broken = false;
     return { lines };
-  } finally {
-    session.release(broken);
-  }
+  });
 }
 
 async function redactAll(session: Session, personId: string, now: Date): Promise<number> {

@@ -10,6 +10,7 @@ import { emptyRoot, Frontier, type Hash } from './merkle.js';
 import {
   addPersonKeys,
   hashesAt,
+  inTransaction,
   knownKeys,
   lastDrawn,
   newestHead,
@@ -97,18 +98,11 @@ export class Sealer implements OnModuleDestroy {
    */
   async seal(): Promise<number> {
     if (this.isDone(await lastDrawn(this.db.pool))) return 0;
-    const session = await this.db.pool.connect();
-    let broken = true;
-    try {
-      await session.query('BEGIN ISOLATION LEVEL READ COMMITTED'); // each statement sees what is there by then
-      const look = (await takeTurn(session)) ? await this.look(session) : undefined;
-      await session.query('COMMIT');
-      broken = false;
-      if (look) this.memory = look.memory;
-      return look?.lines ?? 0;
-    } finally {
-      session.release(broken); // an open transaction ends with its connection
-    }
+    const look = await inTransaction(this.db, async (session) =>
+      (await takeTurn(session)) ? this.look(session) : undefined,
+    );
+    if (look) this.memory = look.memory;
+    return look?.lines ?? 0;
   }
 
   /** Signs what is sealed from now on; undefined: nothing is signed. */

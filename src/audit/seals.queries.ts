@@ -5,6 +5,27 @@ import type { Hash, Range } from './merkle.js';
 /** Where queries run: our pool, or one session of it in a transaction. */
 export type Session = Pick<Database['pool'], 'query'>;
 
+/**
+ * One transaction of hand-written SQL on a session of its own. What fails ends with its connection, and a connection that breaks
+ * between two statements fails the next one: without a listener it would end the process.
+ */
+export async function inTransaction<T>(db: Database, work: (session: Session) => Promise<T>): Promise<T> {
+  const session = await db.pool.connect();
+  const ignore = (): void => undefined;
+  session.on('error', ignore);
+  let broken = true;
+  try {
+    await session.query('BEGIN ISOLATION LEVEL READ COMMITTED'); // each statement sees what is there by then
+    const done = await work(session);
+    await session.query('COMMIT');
+    broken = false;
+    return done;
+  } finally {
+    session.off('error', ignore);
+    session.release(broken);
+  }
+}
+
 /** The tree as it stands, after the last batch. */
 export interface Head {
   readonly size: number;
