@@ -45,6 +45,6 @@ export const COLUMNS =
 /** Lines of fifty people, as a connection leaves them. */
 export const madeLines = (table: string, count: number): string => `
   INSERT INTO ${table} (${COLUMNS})
-  SELECT gen_random_uuid(), now(), 'person', md5((n % 50)::text)::uuid, 'Person ' || n % 50, md5((n % 50)::text)::uuid, 'connection.seen',
+  SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || right(replace(gen_random_uuid()::text, '-', ''), 20))::uuid, now(), 'person', md5((n % 50)::text)::uuid, 'Person ' || n % 50, md5((n % 50)::text)::uuid, 'connection.seen',
          'success', jsonb_build_object('database', 'orders', 'login', 'u_person' || n % 50, 'tls', 'TLSv1.3', 'number', n), '192.0.2.7', 'c' || n
     FROM generate_series(1, ${count}) n`;

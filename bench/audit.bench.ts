@@ -2,6 +2,7 @@
 import { createPublicKey, generateKeyPairSync, hash, randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { PinoLogger } from 'nestjs-pino';
+import { v7 } from 'uuid';
 import type * as lines from '../src/audit/sealed-lines.ts';
 import type * as sealers from '../src/audit/sealer.ts';
 import type * as verifying from '../src/audit/verification.ts';
@@ -9,13 +10,18 @@ import type * as clocks from '../src/platform/clock.ts';
 import type * as config from '../src/platform/config.ts';
 import type * as secrets from '../src/platform/secret.ts';
 import type * as databases from '../src/platform/state/database.ts';
+import { measureExport } from './audit-export.ts';
+import { measureSearch } from './audit-search.ts';
 import { auditStage, COLUMNS, madeLines, type AuditStage } from './audit-stage.ts';
 import { path } from './processes.ts';
 
-const help = `npm run bench -- audit [--lines 100000] [--seconds 3] [--rounds 3] [--writers 8]
+const help = `npm run bench -- audit [--part seal|search|export] [--lines 100000] [--seconds 3] [--rounds 3] [--writers 8] [--events 300000] [--pages 1000]
 
 Writes single lines by so many writers, in turns into the record while it is sealed and into a bare table with the same columns
-and indexes; seals so many lines that wait; verifies the export of them. Each beside its floor in the same run.`;
+and indexes; seals so many lines that wait; verifies the export of them. Each beside its floor in the same run.
+
+search and export have a record of so many events: a year, 2,000 people, 500 targets, forty lines a grant. Pages of it are read by person,
+target and grant, in turns with the same lines by statements written for them; all of it is exported in each form, beside reading it.`;
 
 const load = (file: string): Promise<unknown> => import(path(`dist/${file}.js`));
 const { Sealer } = (await load('audit/sealer')) as typeof sealers;
@@ -30,10 +36,11 @@ const option = (text: string) => ({ type: 'string', default: text }) as const;
 const { values } = parseArgs({
   options: {
     ...{ lines: option('100000'), seconds: option('3'), rounds: option('3'), writers: option('8') },
+    ...{ part: { type: 'string' }, events: option('300000'), pages: option('1000') },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
-const whole = (name: 'lines' | 'seconds' | 'rounds' | 'writers'): number => {
+const whole = (name: 'lines' | 'seconds' | 'rounds' | 'writers' | 'events' | 'pages'): number => {
   const number = Number(values[name]);
   if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} must be a whole number above 0`);
   return number;
@@ -62,7 +69,7 @@ async function insertRate({ pool }: AuditStage, table: string): Promise<number> 
     const session = await pool.connect();
     let written = 0;
     for (; performance.now() < until; written += 1)
-      await session.query({ name: table, text, values: [randomUUID(), actor, details] });
+      await session.query({ name: table, text, values: [v7(), actor, details] });
     session.release();
     return written;
   };
@@ -133,5 +140,16 @@ async function verify(db: InstanceType<typeof Database>): Promise<void> {
   }
 }
 
+const parts: Record<string, () => Promise<void>> = {
+  seal: main,
+  search: () => measureSearch(whole('events'), whole('pages')),
+  export: () => measureExport(whole('events')),
+};
+
 if (values.help) console.log(help);
-else await main();
+else
+  for (const name of values.part === undefined ? Object.keys(parts) : [values.part]) {
+    const measure = Object.hasOwn(parts, name) ? parts[name] : undefined;
+    if (!measure) throw new Error(`--part is one of ${Object.keys(parts).join(', ')}`);
+    await measure();
+  }

@@ -4,6 +4,7 @@ import { SwaggerModule } from '@nestjs/swagger';
 import { Logger } from 'nestjs-pino';
 import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
+import { MonthJobs } from './audit/months.job.js';
 import { Sealer } from './audit/sealer.js';
 import { Sampler } from './connections/sampler.js';
 import { DiscoveryService } from './targets/discovery.service.js';
@@ -61,6 +62,7 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(RequestJobs).start();
   await app.get(IdempotencyJobs).start();
   await app.get(DecisionJobs).start();
+  await app.get(MonthJobs).start();
   await app.get(Sealer).start();
   app.get(Sampler).start();
 }

@@ -12,9 +12,14 @@ import {
   MaxLength,
   Min,
   MinDate,
+  ValidateBy,
 } from 'class-validator';
 import { Type } from 'class-transformer';
 import { Json } from '../platform/http/json.scalar.js';
+import { isAddressOrNetwork } from '../platform/network.js';
+
+/** Without control characters: PostgreSQL takes no NUL. */
+const LINE = /^\P{Cc}+$/u;
 
 export enum AuditOutcome {
   success = 'success',
@@ -59,9 +64,18 @@ export class AuditEventPage {
   nextCursor: string | null;
 }
 
-/** Which lines to show, newest first. */
+/** How many lines there are, counted as far as it is cheap. */
+@ObjectType()
+export class AuditEventCount {
+  @Field(() => Int)
+  count: number;
+  /** There are more than were counted */
+  more: boolean;
+}
+
+/** Which lines; what is given must all hold. */
 @ArgsType()
-export class AuditQuery {
+export class AuditFilter {
   /** Id of a person: as actor or as subject */
   @IsOptional()
   @IsUUID()
@@ -79,6 +93,11 @@ export class AuditQuery {
   @IsOptional()
   @IsUUID()
   request?: string;
+  /** All lines of requests that have this ticket or had it when they were asked */
+  @IsOptional()
+  @Matches(LINE)
+  @MaxLength(100)
+  ticket?: string;
   @IsOptional()
   @Matches(/^[a-z]+(\.[a-zA-Z]+)*$/)
   @MaxLength(64)
@@ -86,6 +105,21 @@ export class AuditQuery {
   @IsOptional()
   @IsEnum(AuditOutcome)
   outcome?: AuditOutcome;
+  /** Where the call came from: an address, or a network as CIDR */
+  @IsOptional()
+  @ValidateBy({
+    name: 'isAddressOrNetwork',
+    validator: {
+      validate: (value) => typeof value === 'string' && isAddressOrNetwork(value),
+      defaultMessage: () => 'address must be like 10.1.2.3, 10.0.0.0/8, 2001:db8::1 or 2001:db8::/32',
+    },
+  })
+  address?: string;
+  /** Words of the reason, in any order; "in quotes" one after the other, -without, one or another */
+  @IsOptional()
+  @Matches(LINE)
+  @MaxLength(200)
+  reason?: string;
   /** Not before */
   @IsOptional()
   @Type(() => Date)
@@ -100,6 +134,11 @@ export class AuditQuery {
   @MinDate(new Date('2000-01-01'))
   @MaxDate(new Date('2200-01-01'))
   to?: Date;
+}
+
+/** Which lines to show, newest first. */
+@ArgsType()
+export class AuditQuery extends AuditFilter {
   @IsOptional()
   @MaxLength(100)
   cursor?: string;
@@ -110,4 +149,29 @@ export class AuditQuery {
   @Max(200)
   @Field(() => Int, { nullable: true })
   limit?: number;
+}
+
+export enum AuditExportFormat {
+  ndjson = 'ndjson',
+  csv = 'csv',
+  ocsf = 'ocsf',
+  /** What `audit verify` proves: all of the record, with its signed checkpoints */
+  sealed = 'sealed',
+}
+
+/** Which lines to export, in the order in which they came to be on record. */
+@ArgsType()
+export class AuditExportQuery extends AuditFilter {
+  /** ndjson when it is left out */
+  @IsOptional()
+  @IsEnum(AuditExportFormat)
+  format?: AuditExportFormat;
+  /** Behind the line with this sequence: the last one that came, when an export was cut off */
+  @IsOptional()
+  @Type(() => Number)
+  @IsInt()
+  @Min(0)
+  @Max(Number.MAX_SAFE_INTEGER)
+  @Field(() => Int, { nullable: true })
+  after?: number;
 }

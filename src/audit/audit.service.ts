@@ -2,7 +2,6 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { v7 } from 'uuid';
 import type { Prisma } from '../generated/prisma/client.js';
-import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Actor } from '../platform/actor.js';
 import { currentCall, raisedIn, type Call, type DecidedBy } from '../platform/call.js';
 import { Clock } from '../platform/clock.js';
@@ -12,22 +11,27 @@ import { RefusalRecord } from '../platform/http/problem.filter.js';
 import { networkOf } from '../platform/network.js';
 import { readPage, toPage } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
-import type { AuditEvent, AuditEventPage, AuditOutcome, AuditQuery } from './audit.contract.js';
+import type {
+  AuditEvent,
+  AuditEventCount,
+  AuditEventPage,
+  AuditFilter,
+  AuditOutcome,
+  AuditQuery,
+} from './audit.contract.js';
+import { countLines, readLines, type AuditRow } from './audit.queries.js';
 import type { AuditEntry } from './events.js';
 import { RefusalTally } from './refusal-tally.js';
-
-/** Which lines somebody may see: all, else those about or by this person and those of the targets named. */
-export interface AuditScope {
-  all: boolean;
-  personId: string | null;
-  targetIds: readonly string[];
-}
+import { waysTo, type AuditScope } from './search.js';
 
 /** A line as it is written. */
 type Line = Prisma.AuditEventUncheckedCreateInput & { id: string; at: Date };
 
 /** Between two looks at what was counted. */
 const TELL_MS = 5_000;
+
+/** Lines that a count counts; of more it says that there are more. */
+const MOST_COUNTED = 10_000;
 
 /** The record. Append only: there is no method that changes a line, and the database would refuse it. */
 @Injectable()
@@ -141,17 +145,16 @@ export class AuditService extends RefusalRecord implements OnModuleInit, OnAppli
     }
   }
 
+  /** Newest first. A walk over the pages shows each line once that was there when it began. @throws DomainError `invalid_cursor` */
   async search(query: AuditQuery, scope: AuditScope): Promise<AuditEventPage> {
     const { before, take, limit } = readPage(query);
-    const { personId } = scope;
-    const own = personId === null ? [] : [{ subjectId: personId }, { actorId: personId }];
-    const mine: Prisma.AuditEventWhereInput = { OR: [...own, { targetId: { in: [...scope.targetIds] } }] };
-    const rows = await this.db.client.auditEvent.findMany({
-      where: { AND: [scope.all ? {} : mine, filter(query), before === undefined ? {} : { id: { lt: before } }] },
-      orderBy: { id: 'desc' },
-      take,
-    });
+    const rows = await readLines(this.db.pool, waysTo(query, scope), before, take);
     return toPage(rows, limit, present);
+  }
+
+  async count(filter: AuditFilter, scope: AuditScope): Promise<AuditEventCount> {
+    const lines = await countLines(this.db.pool, waysTo(filter, scope), MOST_COUNTED + 1);
+    return { count: Math.min(lines, MOST_COUNTED), more: lines > MOST_COUNTED };
   }
 }
 
@@ -174,20 +177,7 @@ const columnsOf = (row: ReturnType<AuditService['row']>) => ({
   ...{ address: row.address, correlation_id: row.correlationId },
 });
 
-const filter = (query: AuditQuery): Prisma.AuditEventWhereInput => ({
-  ...(query.person !== undefined && { OR: [{ subjectId: query.person }, { actorId: query.person }] }),
-  ...(query.service !== undefined && { AND: { OR: [{ viaServiceId: query.service }, { actorId: query.service }] } }),
-  ...(query.target !== undefined && { targetId: query.target }),
-  ...(query.grant !== undefined && { grantId: query.grant }),
-  ...(query.request !== undefined && { requestId: query.request }),
-  ...(query.action !== undefined && { action: query.action }),
-  ...(query.outcome !== undefined && { outcome: query.outcome }),
-  ...((query.from ?? query.to) && {
-    at: { ...(query.from && { gte: query.from }), ...(query.to && { lt: query.to }) },
-  }),
-});
-
-const present = (row: Row): AuditEvent => ({
+const present = (row: AuditRow): AuditEvent => ({
   id: row.id,
   at: row.at,
   actorKind: row.actorKind,

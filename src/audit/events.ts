@@ -6,6 +6,8 @@ export type AuditAction =
   | 'audit.redact'
   | 'policy.activate'
   | 'policy.rollback'
+  | 'audit.export'
+  | 'audit.drop'
   | 'target.create'
   | 'target.update'
   | 'target.removing'

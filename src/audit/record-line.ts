@@ -9,6 +9,25 @@ import { leafHash, type Hash } from './merkle.js';
 export const entryLine = (seq: number, { actor, details, event }: Entry, leaf: Hash): string =>
   `{"actor":${actor ?? 'null'},"details":${details ?? 'null'},"event":${event},"leaf":"${leaf.toString('hex')}","seq":${seq}}`;
 
+/** An entry whose month was dropped as older than the retention: its leaf is all that is left. */
+export const droppedLine = (seq: number, leaf: Hash): string =>
+  `{"dropped":true,"leaf":"${leaf.toString('hex')}","seq":${seq}}`;
+
+const DROPPED = /^\{"dropped":true,"leaf":"([0-9a-f]{64})","seq":([1-9]\d{0,15})\}$/;
+
+/** @returns undefined when it is none */
+export function readDroppedLine(line: string): { seq: number; leaf: Hash } | undefined {
+  const [, hex, seq] = DROPPED.exec(line) ?? [];
+  return hex === undefined ? undefined : { seq: Number(seq), leaf: Buffer.from(hex, 'hex') };
+}
+
+/** How many lines an entry says to have been dropped; 0 for all entries but `audit.drop`. */
+export function linesDropped({ event, details }: Entry): number {
+  if (details === null || !event.includes('"action":"audit.drop"')) return 0;
+  const { lines } = (JSON.parse(details) as { value: { lines?: unknown } }).value;
+  return typeof lines === 'number' ? lines : 0;
+}
+
 export const checkpointLine = (note: string): string => JSON.stringify({ checkpoint: note });
 
 /** An entry as it stands in an export: parts in canonical JSON, nothing verified. */

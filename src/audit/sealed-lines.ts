@@ -1,5 +1,5 @@
 import { entryOf, MissingKey, ownerOf, parts, type RecordedLine } from './entry.js';
-import { checkpointLine, entryLine } from './record-line.js';
+import { checkpointLine, droppedLine, entryLine } from './record-line.js';
 import {
   knownKeys,
   lastPlace,
@@ -45,8 +45,8 @@ export async function linesOf(session: Session, sealed: readonly Sealed[]): Prom
     session,
     lines.map(({ id }) => id),
   );
-  return sealed.map(({ seq, leaf, line }) => {
-    if (!line) return { seq, leaf, why: 'gone' };
+  return sealed.map(({ seq, leaf, line, dropped }) => {
+    if (!line) return dropped === true ? { text: droppedLine(seq, leaf) } : { seq, leaf, why: 'gone' };
     try {
       const gone = redacted.get(line.id);
       return { text: entryLine(seq, entryOf(line, { keys, ...(gone && { redacted: gone }) }), leaf) };

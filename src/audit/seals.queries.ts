@@ -109,12 +109,14 @@ export interface Sealed {
   readonly seq: number;
   readonly leaf: Hash;
   readonly line: RecordedLine | undefined;
+  /** Its month was dropped as a whole, as older than the retention. */
+  readonly dropped?: boolean;
 }
 
-type SealedRow = RecordedLine & { seq: string; leaf: Hash; present: string | null };
+type SealedRow = RecordedLine & { seq: string; leaf: Hash; present: string | null; dropped: boolean | null };
 
-const sealedOf = ({ seq, leaf, present, ...line }: SealedRow): Sealed => ({
-  ...{ seq: Number(seq), leaf },
+const sealedOf = ({ seq, leaf, present, dropped, ...line }: SealedRow): Sealed => ({
+  ...{ seq: Number(seq), leaf, dropped: dropped === true },
   line: present === null ? undefined : line,
 });
 
@@ -127,7 +129,8 @@ export async function lastPlace(session: Session): Promise<number> {
 export async function sealedAfter(session: Session, after: number, upTo: number): Promise<Sealed[]> {
   const { rows } = await session.query<SealedRow>({
     name: 'sealed-after',
-    text: `SELECT s.seq, s.leaf, e.id AS present, ${LINE} FROM audit_seal s LEFT JOIN audit_event e ON e.id = s.event_id
+    text: `SELECT s.seq, s.leaf, e.id AS present, s.event_id < (SELECT audit_first_id(max(to_at)) FROM audit_partition WHERE dropped_at IS NOT NULL) AS dropped,
+                  ${LINE} FROM audit_seal s LEFT JOIN audit_event e ON e.id = s.event_id
             WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq`,
     values: [after, upTo],
   });

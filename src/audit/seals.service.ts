@@ -4,12 +4,12 @@ import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
 import { defaultLimit } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
-import type { AuditScope } from './audit.service.js';
 import { verifierKey } from './checkpoint.js';
 import type { RecordedLine } from './entry.js';
 import { consistencyRanges, inclusionRanges, type Range, type RootOf } from './merkle.js';
 import { linesOf } from './sealed-lines.js';
 import { Sealer } from './sealer.js';
+import type { AuditScope } from './search.js';
 import type {
   AuditCheckpoint,
   AuditCheckpointPage,

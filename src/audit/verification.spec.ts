@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { openCheckpoint, signCheckpoint } from './checkpoint.js';
 import { entryOf, leafOf, NO_PERSON } from './entry.js';
 import { Frontier } from './merkle.js';
-import { checkpointLine, entryLine } from './record-line.js';
+import { checkpointLine, droppedLine, entryLine } from './record-line.js';
 import { Verification, type Verdict } from './verification.js';
 
 // A record in which every line was a batch of its own, with more checkpoints than wait for one another.
@@ -13,7 +13,12 @@ const signer = { name: 'usher.test/audit', key: privateKey };
 const key = { name: signer.name, key: createPublicKey(privateKey) };
 const keys = new Map([[NO_PERSON, Buffer.alloc(32, 1)]]);
 
-const made = (number: number, word = 'word'): { text: string; leaf: Buffer } => {
+const made = (
+  number: number,
+  word = 'word',
+  action = 'drift.found',
+  details: object = { word },
+): { text: string; leaf: Buffer } => {
   const entry = entryOf(
     {
       ...{
@@ -23,9 +28,9 @@ const made = (number: number, word = 'word'): { text: string; leaf: Buffer } => 
         actorId: null,
         actorName: 'test',
       },
-      ...{ viaServiceId: null, viaName: null, subjectId: null, action: 'drift.found', outcome: 'success' },
+      ...{ viaServiceId: null, viaName: null, subjectId: null, action, outcome: 'success' },
       ...{ targetId: null, requestId: null, grantId: null, code: null, address: null, correlationId: 'c' },
-      details: JSON.stringify({ word }),
+      details: JSON.stringify(details),
     },
     { keys },
   );
@@ -84,4 +89,40 @@ test('what can be read no more is known by its place', () => {
   verification.missing(10, made(10).leaf, 'gone');
   expect(verification.read(checkpointLine(notes[9] ?? ''))).toBe(false);
   expect(verification.verdict().bad).toEqual({ seq: 10, upTo: 10, why: 'gone' });
+});
+
+describe('what went with its month', () => {
+  const told = (number: number) => made(5, '', 'audit.drop', { lines: number, lastSequence: number });
+  /** Four entries, one that says how many were dropped, and a checkpoint over all of them. */
+  function recordOf(number: number): { leaves: Buffer[]; tail: string[]; text: string[] } {
+    const entries = [1, 2, 3, 4].map((seq) => made(seq)).concat(told(number));
+    const small = new Frontier();
+    for (const { leaf } of entries) small.append(leaf);
+    const note = signCheckpoint({ origin: signer.name, size: 5, root: small.root() }, signer);
+    const text = [...entries.map((entry) => entry.text), checkpointLine(note)];
+    return { leaves: entries.map(({ leaf }) => leaf), tail: text.slice(3), text };
+  }
+  const gone = (leaves: readonly Buffer[]): string[] =>
+    leaves.slice(0, 3).map((leaf, index) => droppedLine(index + 1, leaf));
+
+  test('is proved by its leaves, and counted', () => {
+    const { leaves, tail } = recordOf(3);
+    expect(verdictOf([...gone(leaves), ...tail])).toMatchObject({ bad: undefined, proved: 5, dropped: 3 });
+  });
+
+  test('is no more than the record says', () => {
+    const { leaves, tail, text } = recordOf(2);
+    expect(verdictOf([...gone(leaves), ...tail]).bad).toMatchObject({ seq: 1, upTo: 3 });
+    expect(verdictOf([...gone(leaves).slice(0, 2), ...text.slice(2)])).toMatchObject({ bad: undefined, dropped: 2 });
+  });
+
+  test('has the leaves that were signed, each in its place', () => {
+    const { leaves, tail } = recordOf(3);
+    const [one = '', two = '', three = ''] = gone(leaves);
+    expect(verdictOf([one, droppedLine(2, leaves[3] ?? Buffer.alloc(32)), three, ...tail]).bad).toMatchObject({
+      seq: 1,
+    });
+    expect(verdictOf([one, three, two, ...tail]).bad).toMatchObject({ seq: 2 });
+    expect(verdictOf([one, two, three.replace('true', '1'), ...tail]).bad).toMatchObject({ seq: 3 });
+  });
 });

@@ -1,6 +1,6 @@
 import { openCheckpoint, type Checkpoint, type NamedKey } from './checkpoint.js';
 import { Frontier, leafHash } from './merkle.js';
-import { faultOf, readCheckpointLine, readEntryLine } from './record-line.js';
+import { faultOf, linesDropped, readCheckpointLine, readDroppedLine, readEntryLine } from './record-line.js';
 
 /** The first entry that cannot be trusted; where no more can be known, that it is one of several. */
 export interface BadEntry {
@@ -16,6 +16,8 @@ export interface Verdict {
   readonly proved: number;
   /** Entries a part of which was redacted. */
   readonly redacted: number;
+  /** Entries that are gone with their months, as the record says of as many; of them nothing but their leaves is proved. */
+  readonly dropped: number;
   /** The last that was proved. */
   readonly checkpoint: Checkpoint | undefined;
 }
@@ -29,6 +31,9 @@ interface Claim {
   /** Of what the entries say, where that is not what their leaves say. */
   readonly recomputed: Frontier | undefined;
 }
+
+/** More entries are gone than months that were dropped had. */
+const UNTOLD = 'gone: more of them than the record says were dropped';
 
 /** So many checkpoints wait at most: when the last of them is good, all before it are. */
 const WAITING = 512;
@@ -44,6 +49,10 @@ export class Verification {
   private waiting: Claim[] = [];
   private proved: Checkpoint | undefined;
   private redacted = 0;
+  private dropped = 0;
+  private firstDropped = 0;
+  /** By the entries that say so. */
+  private toldDropped = 0;
   private bad: BadEntry | undefined;
 
   private readonly kept: readonly Checkpoint[];
@@ -83,10 +92,17 @@ export class Verification {
       this.bad ??= badBetween(this.tree.size + 1, beyond.size, 'gone: a checkpoint that was kept is over them');
     const proved = this.proved?.size ?? 0;
     if (proved < this.tree.size) this.bad ??= badBetween(proved + 1, this.tree.size, 'under no signed checkpoint');
-    return { bad: this.bad, proved, redacted: this.redacted, checkpoint: this.proved };
+    if (this.dropped > this.toldDropped)
+      this.bad ??= badBetween(this.firstDropped, this.firstDropped + this.dropped - 1, UNTOLD);
+    return { bad: this.bad, proved, redacted: this.redacted, dropped: this.dropped, checkpoint: this.proved };
   }
 
   private readEntry(line: string): void {
+    const gone = readDroppedLine(line);
+    if (gone) {
+      this.readDropped(gone);
+      return;
+    }
     const entry = readEntryLine(line);
     const next = this.tree.size + 1;
     if (entry === undefined) this.bad = this.suspect ?? badBetween(next, next, 'no entry in the form of an export');
@@ -94,8 +110,20 @@ export class Verification {
     else {
       if (entry.actor === null || entry.details === null) this.redacted += 1;
       const fault = faultOf(entry);
+      if (fault === undefined) this.toldDropped += linesDropped(entry);
       this.take(entry.leaf, fault === undefined ? entry.leaf : leafHash(entry.event), fault);
     }
+  }
+
+  /** Its leaf leads to the same roots as ever; that it may be gone says a later entry. */
+  private readDropped({ seq, leaf }: { seq: number; leaf: Buffer }): void {
+    if (seq !== this.tree.size + 1) {
+      this.outOfOrder(seq);
+      return;
+    }
+    if (this.dropped === 0) this.firstDropped = seq;
+    this.dropped += 1;
+    this.take(leaf, leaf, undefined);
   }
 
   private outOfOrder(found: number): void {

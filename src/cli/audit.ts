@@ -6,6 +6,7 @@ import { redact } from '../audit/redaction.js';
 import { sealedLines } from '../audit/sealed-lines.js';
 import { Verification, type Verdict } from '../audit/verification.js';
 import { isId } from '../platform/page.js';
+import { exportOptions, exportRecord } from './audit-export.js';
 import { verdictText } from './audit-report.js';
 import { fileOf, needed, read, UsageError, type Command } from './command.js';
 import { withState } from './own-state.js';
@@ -13,12 +14,15 @@ import { withState } from './own-state.js';
 const help = `usage: npm run usher -- audit verify <export.ndjson> --key <verifier key> [--checkpoint <file>]… [--json]
        npm run usher -- audit verify --database --key <verifier key> [--checkpoint <file>]… [--json]
        npm run usher -- audit export > export.ndjson
+       npm run usher -- audit export --format ndjson|csv|ocsf [--after <sequence>] [--person <id>] [filters] > file
        npm run usher -- audit redact --person <id> --reason <text>
 
 verify   holds an export, or the database itself, against signed checkpoints. It needs no network and nothing of Usher's but
          the public key (GET /v1/audit/key), and finds all that was changed, removed, added or put in another order since a
          checkpoint that you kept. Ends with 0 when every entry is proved, with 1 and the first bad entry when not.
-export   writes the sealed record, with its checkpoints.
+export   writes the sealed record, with its checkpoints: what verify reads. With --format in a form for other programs, the lines that
+         all filters mean: --person, --service, --target, --grant, --request, --ticket, --action, --outcome, --address, --reason,
+         --from, --to, as in the API. It ends on stderr with the sequence behind which the next export goes on.
 redact   takes the name and the addresses of a person out of the record, and the details of what is about them. Proofs still
          hold. Needs the owner of the tables in DATABASE_URL. It cannot be undone.
 
@@ -33,8 +37,7 @@ const options = {
   checkpoint: { type: 'string', multiple: true },
   database: { type: 'boolean' },
   json: { type: 'boolean' },
-  person: { type: 'string' },
-  reason: { type: 'string' },
+  ...exportOptions,
 } as const;
 
 type Values = ReturnType<typeof read<typeof options>>['values'];
@@ -68,8 +71,8 @@ async function verify(values: Values, file: string | undefined): Promise<number>
   return verdict.bad ? 1 : 0;
 }
 
-const bodyOf = ({ bad, proved, redacted, checkpoint }: Verdict): object => ({
-  ...{ whole: bad === undefined, proved, redacted, bad: bad ?? null },
+const bodyOf = ({ bad, proved, redacted, dropped, checkpoint }: Verdict): object => ({
+  ...{ whole: bad === undefined, proved, redacted, dropped, bad: bad ?? null },
   checkpoint: checkpoint ? { ...checkpoint, root: checkpoint.root.toString('hex') } : null,
 });
 
@@ -92,8 +95,11 @@ async function readDatabase(verification: Verification): Promise<void> {
   });
 }
 
-async function exportAll(_: Values, file: string | undefined): Promise<number> {
+async function exportAll(values: Values, file: string | undefined): Promise<number> {
   if (file !== undefined) throw new UsageError('export writes to its output: > export.ndjson.');
+  if (values.format !== undefined) return exportRecord(values);
+  if (Object.keys(exportOptions).some((name) => name in values))
+    throw new UsageError('Filters go with --format: what verify reads is the whole record.');
   await withState(async ({ pool }) => {
     for await (const line of sealedLines(pool)) {
       if (!('text' in line)) throw new Error(`Entry ${line.seq} is ${line.why}: audit verify --database tells more.`);

@@ -1,6 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
-import { AuditEventPage, AuditQuery } from '../audit/audit.contract.js';
+import { AuditEventCount, AuditEventPage, AuditFilter, AuditQuery } from '../audit/audit.contract.js';
 import { Caller } from '../identity/actor.decorator.js';
 import type { Reader } from '../platform/actor.js';
 import { Requires } from '../policy/requires.js';
@@ -17,5 +17,12 @@ export class AuditController {
   @Requires('viewAudit')
   events(@Caller() actor: Reader, @Query() query: AuditQuery): Promise<AuditEventPage> {
     return this.evidence.search(actor, query);
+  }
+
+  /** How many lines of the record match, up to 10,000 */
+  @Get('count')
+  @Requires('viewAudit')
+  count(@Caller() actor: Reader, @Query() filter: AuditFilter): Promise<AuditEventCount> {
+    return this.evidence.count(actor, filter);
   }
 }

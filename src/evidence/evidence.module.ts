@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { AuditModule } from '../audit/audit.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { TargetsModule } from '../targets/targets.module.js';
+import { AuditExportController } from './audit-export.controller.js';
 import { AuditController } from './audit.controller.js';
 import { AuditResolver } from './audit.resolver.js';
 import { EvidenceService } from './evidence.service.js';
@@ -11,7 +12,7 @@ import { SealsResolver } from './seals.resolver.js';
 
 @Module({
   imports: [AuditModule, PolicyModule, TargetsModule],
-  controllers: [AuditController, SealsController],
+  controllers: [AuditController, AuditExportController, SealsController],
   providers: [EvidenceService, ProofsService, AuditResolver, SealsResolver],
 })
 export class EvidenceModule {}

@@ -6,7 +6,7 @@ import { DriftRecord, type Detach } from './drift-record.js';
 import { TargetLook } from './drift-target.js';
 import { staleSince } from './drift.queries.js';
 import { withLogins } from './grants.queries.js';
-import { Places } from './places.js';
+import { Places } from '../platform/places.js';
 
 /** Between two tries for the lock, by those who are waited for. */
 const STEP_MS = 100;

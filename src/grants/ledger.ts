@@ -9,7 +9,7 @@ import { Database, type Tx } from '../platform/state/database.js';
 import { subjectOf, withNeighbours, type GrantRow } from './grant.js';
 import { needTarget, withLogins, type Need, type ReconcileJob } from './grants.queries.js';
 import { due } from './lifecycle.js';
-import { Places } from './places.js';
+import { Places } from '../platform/places.js';
 
 /** The reconciler's side of the store: which grants a login has, and the moves that time demands of them. */
 @Injectable()

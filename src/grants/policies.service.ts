@@ -10,7 +10,7 @@ import { Database } from '../platform/state/database.js';
 import type { MayRemain } from './conclusion.js';
 import type { GrantRow } from './grant.js';
 import { withLogins } from './grants.queries.js';
-import { Places } from './places.js';
+import { Places } from '../platform/places.js';
 
 /** For so long a write to IAM may still take effect after the process that sent it was killed. */
 const IN_FLIGHT_MS = 15_000;

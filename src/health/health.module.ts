@@ -5,11 +5,12 @@ import { IdentityModule } from '../identity/identity.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
+import { MonthMetrics } from './month-metrics.js';
 import { SealMetrics } from './seal-metrics.js';
 
 @Module({
   imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule],
   controllers: [HealthController],
-  providers: [HealthService, SealMetrics],
+  providers: [HealthService, MonthMetrics, SealMetrics],
 })
 export class HealthModule {}

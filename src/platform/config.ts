@@ -60,6 +60,8 @@ export interface Settings {
     /** Where clients reach Usher, for links to the mirror; undefined: they are sent to AWS. */
     readonly at: string | undefined;
   };
+  /** Full months for which the record is kept; 0: for ever. */
+  readonly retentionMonths: number;
   /** Minutes after which a request that nobody answered expires. */
   readonly requestTtlMinutes: number;
   /** Days for which somebody may let another person vote in their place, at the most. */
@@ -308,6 +310,7 @@ export function readSettings(env: Environment): Settings {
       from: address(env, 'USHER_TRUST_MIRROR_FROM'),
       at: address(env, 'USHER_TRUST_MIRROR_AT'),
     },
+    retentionMonths: integer(env, 'USHER_AUDIT_RETENTION_MONTHS', 0, 0, 1200),
     requestTtlMinutes: integer(env, 'USHER_REQUEST_TTL_MINUTES', 1440, 1, 43200),
     delegationMaxDays: integer(env, 'USHER_DELEGATION_MAX_DAYS', 30, 1, 365),
     callsPerMinute: integer(env, 'USHER_CALLS_PER_MINUTE', 1200, 0, 1_000_000),

@@ -26,3 +26,11 @@ export function networkOf(address: string | undefined): string {
   const prefix = groups.slice(0, 4).map((group) => group.toString(16));
   return mappedIpv4(groups) ?? `${prefix.join(':')}::/64`;
 }
+
+/** An address, or a network as CIDR: `10.1.2.3`, `10.0.0.0/8`, `2001:db8::/32`. No zones, no shortened IPv4. */
+export function isAddressOrNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/');
+  const family = text.includes('%') ? 0 : isIP(address);
+  if (family === 0 || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+}

@@ -1,6 +1,6 @@
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { known, open, register, someone, type Registered } from '../support/people.ts';
+import { ask, known, open, register, someone, type Registered } from '../support/people.ts';
 import { startUsher, type Answer, type Client, type Usher } from '../support/usher.ts';
 
 interface Line {
@@ -67,6 +67,9 @@ describe('searching', () => {
       [`from=${from}`, 'at >= $1', [from]],
       [`to=${to}`, 'at < $1', [to]],
       [`from=${from}&to=${to}`, 'at >= $1 AND at < $2', [from, to]],
+      ['address=127.0.0.1', `address = '127.0.0.1'`, []],
+      ['address=127.0.0.0/8', `address LIKE '127.%'`, []],
+      ['reason=look%20something', `details->>'reason' = 'to look something up'`, []],
       [
         `grant=${grantId}&outcome=refused&action=access.refused`,
         `grant_id::text = $1 AND outcome = 'refused'`,
@@ -79,6 +82,92 @@ describe('searching', () => {
       expect([query, found.length > 0]).toEqual([query, true]);
     }
     expect(await list(carol, 'action=no.such')).toEqual([]);
+  });
+
+  test('by ticket: every line of the requests that have it or were asked with it', async () => {
+    const client = engineer();
+    const { id } = await ask(client, orders, { ticket: 'OPS-1' });
+    await client.patch(`/v1/requests/${id}`, { ticket: 'OPS-2' });
+    const { grantId } = await open(usher, client, orders, { ticket: 'OPS-2' });
+    await ask(client, orders, { ticket: 'OPS-20' });
+    const of = (where: string, value: string): Promise<string[]> => expected(where, [value]);
+    expect((await list(carol, 'ticket=OPS-1')).map((line) => line.id)).toEqual(await of('request_id::text = $1', id));
+    const both = `request_id::text = $1 OR request_id = (SELECT request_id FROM access_grant WHERE id::text = $2)`;
+    expect((await list(carol, 'ticket=OPS-2')).map((line) => line.id)).toEqual(await expected(both, [id, grantId]));
+    expect((await list(carol, `ticket=OPS-2&grant=${grantId}`)).length).toBeGreaterThan(1);
+    expect(await list(carol, 'ticket=OPS')).toEqual([]);
+    expect((await list(bob, 'ticket=OPS-2')).length).toBe((await list(carol, 'ticket=OPS-2')).length); // his target's
+    expect(await list(engineer(), 'ticket=OPS-2')).toEqual([]);
+  });
+
+  test('by words of the reason, in quotes, without, one or another', async () => {
+    const client = engineer();
+    const one = await ask(client, orders, { reason: 'Zähler der Wärmepumpe, 2nd attempt' });
+    const other = await ask(client, orders, { reason: 'attempt at the Wärmepumpe' });
+    const found = async (reason: string): Promise<unknown[]> =>
+      (await list(client, `action=request.create&reason=${encodeURIComponent(reason)}`))
+        .map((line) => Reflect.get(line, 'requestId'))
+        .sort();
+    const [first, second] = [one.id, other.id];
+    expect(await found('wärmepumpe')).toEqual([first, second].sort());
+    expect(await found('"2nd attempt"')).toEqual([first]);
+    expect(await found('attempt -zähler')).toEqual([second]);
+    expect(await found('zähler or at')).toEqual([first, second].sort());
+    expect(await found('kühlschrank')).toEqual([]);
+    for (const hostile of [`'; DROP TABLE audit_event; --`, '& | ! ( ) : *', '""', '\\'])
+      expect(await found(hostile)).toEqual([]);
+  });
+
+  test('by address and network, whatever form the line has it in', async () => {
+    const written = ['10.1.2.3', '10.1.2.4', '::ffff:10.1.2.3', '2001:db8::7', 'fe80::1%eth0', 'unknown', '10.1.2'];
+    for (const address of written)
+      await usher.database.owner.query(
+        `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id, address)
+         VALUES ($1, now(), 'nobody', 'nobody', 'access.refused', 'refused', '{}', 'addresses', $2)`,
+        [v7(), address],
+      );
+    const found = async (address: string): Promise<unknown[]> =>
+      (await list(carol, `action=access.refused&address=${encodeURIComponent(address)}`))
+        .map((line) => Reflect.get(line, 'address'))
+        .reverse();
+    expect(await found('10.1.2.3')).toEqual(['10.1.2.3', '::ffff:10.1.2.3']);
+    expect(await found('::ffff:10.1.2.3')).toEqual(['10.1.2.3', '::ffff:10.1.2.3']);
+    expect(await found('10.1.0.0/16')).toEqual(['10.1.2.3', '10.1.2.4', '::ffff:10.1.2.3']);
+    expect(await found('10.1.2.3/31')).toEqual(['10.1.2.3', '::ffff:10.1.2.3']);
+    expect(await found('2001:db8::/32')).toEqual(['2001:db8::7']);
+    expect(await found('fe80::/10')).toEqual(['fe80::1%eth0']);
+    for (const wrong of [
+      'ticket=a%00b',
+      'reason=%00',
+      'reason=',
+      `ticket=${'x'.repeat(101)}`,
+      `reason=${'x'.repeat(201)}`,
+    ])
+      expect([wrong, (await carol.get(`/v1/audit/events?${wrong}`)).body['code']]).toEqual([wrong, 'invalid_input']);
+    for (const wrong of ['10.1.2', '10.0.0.0/33', '::/129', 'fe80::1%eth0', '10.0.0.0/8/8', 'x', '']) {
+      const { status, body } = await carol.get(`/v1/audit/events?address=${encodeURIComponent(wrong)}`);
+      expect([wrong, status, body['code']]).toEqual([wrong, 400, 'invalid_input']);
+    }
+  });
+
+  test('a line that is committed late is on the page of its place, and a walk shows nothing twice', async () => {
+    const walker = await usher.database.owner.connect();
+    const write = `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
+      VALUES ($1, now(), 'system', 'test', 'test.late', 'success', '{}', 'late')`;
+    const ids = Array.from({ length: 4 }, () => v7());
+    try {
+      await walker.query('BEGIN');
+      await walker.query(write, [ids[1]]);
+      for (const id of [ids[0], ids[2], ids[3]]) await usher.database.owner.query(write, [id]);
+      const first = (await carol.get<Page>('/v1/audit/events?action=test.late&limit=2')).body;
+      await walker.query('COMMIT');
+      await usher.database.owner.query(write, [v7()]); // newer than where the walk began
+      const rest = (await carol.get<Page>(`/v1/audit/events?action=test.late&limit=2&cursor=${first.nextCursor}`)).body;
+      expect([...first.items, ...rest.items].map(({ id }) => id)).toEqual([...ids].reverse());
+      expect(rest.nextCursor).toBeNull();
+    } finally {
+      walker.release();
+    }
   });
 
   test('page by page over more than 120 lines, while more are written', async () => {
@@ -103,6 +192,34 @@ describe('searching', () => {
     }
     expect(got).toEqual(all);
     expect(all.length).toBeGreaterThan(120);
+  });
+
+  test('counts as far as it is cheap, and what one may see', async () => {
+    const [client, grantId] = await opened();
+    const counted = async (who: Client, query = ''): Promise<unknown> =>
+      (await who.get(`/v1/audit/count?${query}`)).body;
+    expect(await counted(carol, `grant=${grantId}`)).toEqual({
+      count: (await list(carol, `grant=${grantId}`)).length,
+      more: false,
+    });
+    expect(await counted(client)).toEqual({ count: (await list(client, '')).length, more: false });
+    expect(await counted(engineer(), `grant=${grantId}`)).toEqual({ count: 0, more: false });
+    const graphql = await carol.graphql(
+      `{ auditEventCount(grant: "${grantId}", address: "127.0.0.0/8") { count more } auditEvents(action: "request.create", reason: "look") { items { action } } }`,
+    );
+    expect(graphql).toMatchObject({
+      data: {
+        auditEventCount: { more: false },
+        auditEvents: { items: expect.arrayContaining([{ action: 'request.create' }]) },
+      },
+    });
+    await usher.database.owner.query(
+      `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
+       SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid,
+              now(), 'system', 'test', 'test.counted', 'success', '{}', 'counted' FROM generate_series(1, 10001) n`,
+    );
+    expect(await counted(carol, 'action=test.counted')).toEqual({ count: 10_000, more: true });
+    expect(await counted(carol, 'action=test.counted&outcome=failed')).toEqual({ count: 0, more: false });
   });
 });
 

@@ -133,7 +133,7 @@ export function clientOf(url: string, token: string | undefined, always: Record<
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const text = await response.text();
-    const json = response.headers.get('content-type')?.includes('json') ?? false;
+    const json = /\bjson\b/.test(response.headers.get('content-type') ?? ''); // not x-ndjson
     if (json) keepAnswered(text);
     if (!response.ok || path === '/metrics' || text.includes('"errors":[{')) refuseSecrets(`${method} ${path}`, text);
     return {

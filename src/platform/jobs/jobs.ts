@@ -11,6 +11,7 @@ export const queues = [
   'sweep-requests',
   'forget-answers',
   'forget-decisions',
+  'audit-months',
   'drift',
   'ask-again',
   'leave-target',

@@ -5,6 +5,7 @@ import { binariesOf, startPostgres, type PostgresServer } from '../embedded-post
 import type { Settings } from '../config.js';
 import { installJobs } from '../jobs/jobs.js';
 import { migrate } from './migrate.js';
+import { prepareMonths } from './months.js';
 
 /** Usher's own database, ready to work in. */
 export interface State {
@@ -19,13 +20,18 @@ export interface State {
 export const migrationsDirectory = join(import.meta.dirname, '../../../prisma/migrations');
 
 /** Opens Usher's state: the PostgreSQL that DATABASE_URL names, else an embedded one; then brings its schema up to date. */
-export async function openState(settings: Pick<Settings, 'databaseUrl' | 'stateDirectory'>): Promise<State> {
+export async function openState(
+  settings: Pick<Settings, 'databaseUrl' | 'stateDirectory' | 'retentionMonths'>,
+): Promise<State> {
   const state =
     settings.databaseUrl === undefined
       ? await embedded(settings.stateDirectory)
       : external(settings.databaseUrl.reveal());
   try {
-    await migrate(state.url, migrationsDirectory, () => installJobs(state.url));
+    await migrate(state.url, migrationsDirectory, async () => {
+      await installJobs(state.url);
+      await prepareMonths(state.url, settings.retentionMonths);
+    });
     return state;
   } catch (error) {
     await state.stop();

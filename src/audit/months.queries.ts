@@ -1,0 +1,50 @@
+import type { Database, Tx } from '../platform/state/database.js';
+
+/** A month of the record that is gone. Its seals stay. */
+export interface DroppedMonth {
+  readonly name: string;
+  /** The first moment after it. */
+  readonly ends: Date;
+  readonly lines: number;
+  /** The highest sequence that a line of it had; null when there was none. */
+  readonly lastSequence: number | null;
+}
+
+/** @returns the partitions that were made */
+export async function makeMonths(pool: Pick<Database['pool'], 'query'>, ahead: number): Promise<string[]> {
+  const { rows } = await pool.query<{ name: string }>('SELECT name FROM audit_make_partitions($1) name', [ahead]);
+  return rows.map(({ name }) => name);
+}
+
+/**
+ * Drops the oldest month that is older than the retention.
+ * @returns undefined when there is none
+ * @throws Error of PostgreSQL, 55000, when one is not sealed or no signed checkpoint is over it; 55P03 when somebody reads it for too long
+ */
+export async function dropExpired(tx: Tx): Promise<DroppedMonth | undefined> {
+  const rows = await tx.$queryRaw<
+    (Omit<DroppedMonth, 'lines' | 'lastSequence'> & Record<'lines' | 'last', bigint | null>)[]
+  >`
+    SELECT dropped AS name, ends, lines, last_sequence AS last FROM audit_drop_expired()`;
+  return (
+    rows[0] && {
+      ...{ name: rows[0].name, ends: rows[0].ends, lines: Number(rows[0].lines) },
+      lastSequence: rows[0].last === null ? null : Number(rows[0].last),
+    }
+  );
+}
+
+/** How far ahead months are made, in days, and whether lines stand outside of all of them. */
+export interface MonthsAhead {
+  readonly days: number;
+  readonly stray: number;
+}
+
+/** Strays are counted up to a thousand. */
+export async function monthsAhead(pool: Pick<Database['pool'], 'query'>): Promise<MonthsAhead> {
+  const { rows } = await pool.query<MonthsAhead>(`
+    SELECT (extract(epoch FROM max(to_at) - now()) / 86400)::float8 AS days,
+           (SELECT count(*)::int FROM (SELECT FROM audit_event_default LIMIT 1000) stray) AS stray
+      FROM audit_partition`);
+  return rows[0] ?? { days: 0, stray: 0 };
+}

@@ -1,0 +1,28 @@
+import pg from 'pg';
+
+/** Months of the record that are there before their time. */
+export const MONTHS_AHEAD = 3;
+
+/**
+ * What only the owner may do for the record, at each start: says for how many months it is kept, and makes the months that are due,
+ * before the first line of a process that starts after a long pause.
+ * @param retention full months; 0: for ever
+ */
+export async function prepareMonths(ownerUrl: string, retention: number): Promise<void> {
+  const client = new pg.Client({ connectionString: ownerUrl, application_name: 'usher months' });
+  await client.connect();
+  try {
+    await client.query('SELECT audit_make_partitions($1)', [MONTHS_AHEAD]);
+    // whoever may not change it can start as long as there is nothing to change
+    const { rows } = await client.query<{ months: number }>('SELECT months FROM audit_retention');
+    if ((rows[0]?.months ?? 0) === retention) return;
+    if (retention === 0) await client.query('DELETE FROM audit_retention');
+    else
+      await client.query(
+        'INSERT INTO audit_retention (months) VALUES ($1) ON CONFLICT ("only") DO UPDATE SET months = excluded.months',
+        [retention],
+      );
+  } finally {
+    await client.end();
+  }
+}

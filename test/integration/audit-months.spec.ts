@@ -1,0 +1,206 @@
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { v7 } from 'uuid';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Verification } from '../../src/audit/verification.js';
+import { MonthsService } from '../../src/audit/months.service.js';
+import { migrate } from '../../src/platform/state/migrate.js';
+import { prepareMonths } from '../../src/platform/state/months.js';
+import { migrationsDirectory } from '../../src/platform/state/state.js';
+import { known } from '../support/people.ts';
+import { exported, newSigner, sealingProcess, type Signer } from '../support/seals.ts';
+import { emptyDatabase, type TestDatabase } from '../support/state.ts';
+import { startUsher, type Usher } from '../support/usher.ts';
+
+const DAY_MS = 86_400_000;
+let usher: Usher;
+beforeAll(async () => {
+  usher = await startUsher({ settings: { jobs: false } });
+});
+afterAll(() => usher?.close());
+
+const insert = `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
+  VALUES ($1, now(), 'system', 'test', $2, 'success', '{}', 'months') RETURNING tableoid::regclass::text AS month`;
+const write = async (id: string, action = 'test.months', where = usher.database): Promise<string> =>
+  (await where.owner.query<{ month: string }>(insert, [id, action])).rows[0]?.month ?? '';
+/** The partition of a moment. */
+const monthOf = (moment: Date): string => `audit_event_${moment.toISOString().slice(0, 7).replace('-', '_')}`;
+const inMonths = (months: number): Date => {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + months, 15));
+};
+const partitions = async (): Promise<string[]> =>
+  (
+    await usher.database.owner.query<{ name: string }>(
+      `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_event'::regclass ORDER BY 1`,
+    )
+  ).rows.map(({ name }) => name);
+
+describe('months are made ahead', () => {
+  test('three of them at the start, and each line goes where its id says', async () => {
+    expect(await partitions()).toEqual(
+      ['audit_event_before', 'audit_event_default', ...[1, 2, 3].map((months) => monthOf(inMonths(months)))].sort(),
+    );
+    expect(await write(v7())).toBe('audit_event_before');
+    for (const months of [1, 2, 3])
+      expect(await write(v7({ msecs: inMonths(months).getTime() }))).toBe(monthOf(inMonths(months)));
+    expect(await write(v7({ msecs: inMonths(200).getTime() }))).toBe('audit_event_default');
+    const { body } = await (await known(usher, 'carol')).get<{ text: string }>('/metrics');
+    expect(body.text).toContain('usher_audit_stray_lines 1\n');
+    const [, days] = /^usher_audit_days_ahead (\S+)$/m.exec(body.text) ?? [];
+    expect([Number(days) > 89, Number(days) < 124]).toEqual([true, true]);
+  });
+
+  test('once, whoever makes them at the same moment, without a gap at the boundaries', async () => {
+    const make = (): Promise<unknown> => usher.db.pool.query('SELECT audit_make_partitions(6)');
+    await Promise.all([make(), make(), make()]);
+    expect(await partitions()).toEqual(expect.arrayContaining([4, 5, 6].map((months) => monthOf(inMonths(months)))));
+    const { rows } = await usher.database.owner.query<{ gaps: number }>(
+      `SELECT count(*)::int AS gaps FROM (SELECT from_at, lag(to_at) OVER (ORDER BY to_at) AS before FROM audit_partition) p
+        WHERE before IS NOT NULL AND from_at IS DISTINCT FROM before`,
+    );
+    expect(rows[0]?.gaps).toBe(0);
+    const first = new Date(Date.UTC(inMonths(4).getUTCFullYear(), inMonths(4).getUTCMonth(), 1)).getTime();
+    expect(await write(v7({ msecs: first - 1 }))).toBe(monthOf(inMonths(3)));
+    expect(await write(v7({ msecs: first }))).toBe(monthOf(inMonths(4)));
+    await expect(usher.db.pool.query('SELECT audit_make_partitions(1000)')).rejects.toMatchObject({ code: '22023' });
+  });
+
+  test('also of a record that was there before, line by line as it was', async () => {
+    const old: TestDatabase = await emptyDatabase();
+    const directory = await mkdtemp(join(tmpdir(), 'usher-months-'));
+    try {
+      for (const name of await readdir(migrationsDirectory))
+        if (name < '20261130180000' || name.endsWith('.toml'))
+          await cp(join(migrationsDirectory, name), join(directory, name), { recursive: true });
+      await migrate(old.url, directory);
+      const strange = v7({ msecs: Date.now() + 90 * DAY_MS }); // of a clock that was wrong
+      for (const id of [v7(), v7(), strange]) await old.owner.query(insert, [id, 'test.before']);
+      const all = 'SELECT * FROM audit_event ORDER BY id';
+      const before = (await old.owner.query(all)).rows;
+      await migrate(old.url, migrationsDirectory);
+      expect((await old.owner.query(all)).rows).toEqual(before);
+      expect(await write(v7(), 'test.after', old)).toBe('audit_event_before');
+      await expect(old.owner.query(`UPDATE audit_event SET action = 'x'`)).rejects.toMatchObject({ code: '42501' });
+    } finally {
+      await old.drop();
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('a part of the record is the record', () => {
+  test.each(['audit_event_before', 'audit_event_default', monthOf(inMonths(1))])('%s', async (name) => {
+    for (const sql of [
+      `UPDATE ${name} SET action = 'x'`,
+      `DELETE FROM ${name}`,
+      `TRUNCATE ${name}`,
+      'TRUNCATE audit_event',
+    ])
+      await expect(usher.database.owner.query(sql)).rejects.toMatchObject({
+        code: '42501',
+        message: expect.stringContaining('append only'),
+      });
+    for (const sql of [
+      `UPDATE ${name} SET action = 'x'`,
+      `INSERT INTO ${name} SELECT * FROM audit_event`,
+      `TRUNCATE ${name}`,
+      `DROP TABLE ${name}`,
+    ])
+      await expect(usher.db.pool.query(sql)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  test.each([
+    `ALTER TABLE audit_event DETACH PARTITION audit_event_before`,
+    'INSERT INTO audit_retention (months) VALUES (1)',
+    'UPDATE audit_partition SET to_at = now()',
+    `INSERT INTO audit_partition (name, to_at) VALUES ('audit_event_x', now())`,
+    'ALTER FUNCTION audit_drop_expired() SET search_path = pg_temp',
+  ])('the service cannot %s', async (sql) => {
+    await expect(usher.db.pool.query(sql)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  test('tables of the caller are not mistaken for those of the record', async () => {
+    const session = await usher.db.pool.connect();
+    try {
+      await session.query('CREATE TEMP TABLE audit_retention (months integer)').catch(() => undefined);
+      await session.query('INSERT INTO pg_temp.audit_retention VALUES (1)').catch(() => undefined);
+      expect((await session.query('SELECT * FROM audit_drop_expired()')).rows).toEqual([]);
+    } finally {
+      session.release(true);
+    }
+  });
+});
+
+describe('retention', () => {
+  async function seal(signer: Signer | null): Promise<void> {
+    const process = sealingProcess(usher.database, signer);
+    try {
+      while ((await process.sealer.seal()) > 0);
+    } finally {
+      await process.close();
+    }
+  }
+
+  const turn = (): Promise<void> => usher.app.get(MonthsService).turn();
+  const lines = async (action: string): Promise<Record<string, unknown>[]> =>
+    (await usher.database.owner.query<Record<string, unknown>>('SELECT * FROM audit_event WHERE action = $1', [action]))
+      .rows;
+  /** As if the first partition had ended so many months ago. */
+  const age = (months: number): Promise<unknown> =>
+    usher.database.owner.query(`UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_before'`, [
+      inMonths(-months),
+    ]);
+
+  test('drops nothing unless it is set, nothing that is young, and nothing that is not proved', async () => {
+    await age(30);
+    await turn();
+    await prepareMonths(usher.database.url, 36);
+    await turn();
+    await prepareMonths(usher.database.url, 24);
+    await expect(turn()).rejects.toThrow(/lines of it are not sealed/);
+    await seal(null);
+    await expect(turn()).rejects.toThrow(/no signed checkpoint/);
+    expect((await partitions()).includes('audit_event_before')).toBe(true);
+    expect(await lines('audit.drop')).toEqual([]);
+  });
+
+  test('drops a month as a whole, on record, and leaves its seals', async () => {
+    await write(v7()); // in the same month, under the next checkpoint
+    const signer = newSigner();
+    await seal(signer);
+    const { rows: before } = await usher.database.owner.query<{ lines: number; last: number }>(
+      'SELECT count(*)::int AS lines, max(s.seq)::int AS last FROM audit_event_before e JOIN audit_seal s ON s.event_id = e.id',
+    );
+    const { rows: seals } = await usher.database.owner.query<{ count: number }>('SELECT count(*)::int FROM audit_seal');
+    await turn();
+    expect((await partitions()).filter((name) => name === 'audit_event_before')).toEqual([]);
+    expect(await lines('audit.drop')).toMatchObject([
+      {
+        actor_name: 'audit-months',
+        details: { name: 'audit_event_before', lines: before[0]?.lines, lastSequence: before[0]?.last },
+      },
+    ]);
+    expect((await usher.database.owner.query('SELECT count(*)::int FROM audit_seal')).rows).toEqual(seals);
+    expect(
+      (
+        await usher.database.owner.query(
+          `SELECT events::int, dropped_at IS NOT NULL AS dropped FROM audit_partition WHERE name = 'audit_event_before'`,
+        )
+      ).rows,
+    ).toEqual([{ events: before[0]?.lines, dropped: true }]);
+    await turn();
+    expect(await lines('audit.drop')).toHaveLength(1);
+
+    await seal(signer);
+    const verification = new Verification([signer.publicKey], []);
+    for (const line of await exported(usher.db)) verification.read(line);
+    expect(verification.verdict()).toMatchObject({ bad: undefined, dropped: before[0]?.lines });
+  });
+
+  test('for ever again when the setting is taken back', async () => {
+    await prepareMonths(usher.database.url, 0);
+    expect((await usher.db.pool.query('SELECT * FROM audit_retention')).rows).toEqual([]);
+  });
+});
