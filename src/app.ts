@@ -4,6 +4,7 @@ import { SwaggerModule } from '@nestjs/swagger';
 import { Logger } from 'nestjs-pino';
 import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
+import { LogReaderJobs } from './connections/log-reader.job.js';
 import { Sampler } from './connections/sampler.js';
 import { DiscoveryService } from './targets/discovery.service.js';
 import { TrustMirrorService } from './targets/trust-mirror.service.js';
@@ -57,6 +58,7 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(DriftJobs).start();
   await app.get(DiscoveryService).startJobs();
   await app.get(TrustMirrorService).startJobs();
+  await app.get(LogReaderJobs).start();
   await app.get(RequestJobs).start();
   await app.get(IdempotencyJobs).start();
   await app.get(DecisionJobs).start();

@@ -40,6 +40,11 @@ export interface RdsInstanceOptions {
   ports?: { writer?: number; reader?: number };
   /** More server settings. */
   settings?: Record<string, string>;
+  /**
+   * Log files that rotate, in these formats of `log_destination`, of all connections, as RDS writes them; then `log()` has no more
+   * than what comes before them. Absent: one log, which only `log()` shows.
+   */
+  logFiles?: string;
 }
 
 export interface Endpoint {
@@ -68,6 +73,8 @@ export interface RdsInstance {
   caPem: string;
   /** All that the writer or instance has written to its log so far, as RDS shows log files. */
   log(): Promise<string>;
+  /** Where its log files are; only with `logFiles`. */
+  logDirectory(kind?: Endpoint['kind']): string;
   /** Down as in a failure: sessions are cut, ports refuse. Data is kept. */
   stop(): Promise<void>;
   /** Up again after stop(), at the same endpoints. */
@@ -150,6 +157,10 @@ class Instance implements RdsInstance {
     return readFile(logOf(this.#o.dataDir), 'utf8');
   }
 
+  logDirectory(kind?: Endpoint['kind']): string {
+    return join(this.#dataDirs[kind === 'reader' ? 1 : 0] ?? this.#o.dataDir, 'log');
+  }
+
   async stop(): Promise<void> {
     await this.#end(true);
   }
@@ -212,6 +223,7 @@ class Instance implements RdsInstance {
         wal_retrieve_retry_interval: '200ms',
         // a stand-in may lose its data in a power cut; it starts and seeds in half the time
         fsync: 'off',
+        ...(this.#o.logFiles !== undefined && collected(this.#o.logFiles)),
         ...this.#o.settings,
         ...settings,
       }),
@@ -289,10 +301,18 @@ class Instance implements RdsInstance {
   }
 }
 
+/** As RDS sets it, but for the rotation by size, which a test can reach. */
+const collected = (destination: string): Record<string, string> => ({
+  ...{ logging_collector: 'on', log_destination: destination, log_directory: 'log' },
+  ...{ log_filename: 'postgresql.log.%Y-%m-%d-%H', log_rotation_age: '60', log_truncate_on_rotation: 'off' },
+  ...{ log_connections: 'on', log_disconnections: 'on' },
+});
+
 /** @param from the data directory of a server that is stopped */
 async function coldCopy(from: string, to: string): Promise<void> {
   if (existsSync(to)) await rm(to, { recursive: true });
   await run('cp', ['-a', from, to]);
+  await rm(join(to, 'log'), { recursive: true, force: true }); // each server's log is its own
   const signal = join(to, 'standby.signal');
   await writeFile(signal, '', { mode: 0o600, flag: 'wx' });
   const { uid, gid } = await stat(from);

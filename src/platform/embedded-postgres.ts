@@ -456,7 +456,7 @@ async function serveOn(port: number, runDir: string, o: PostgresOptions, place: 
     unix_socket_directories: runDir,
     hba_file: join(runDir, 'pg_hba.conf'),
   };
-  const collected = settings['logging_collector'] === 'on';
+  const collected = settingsOf(o, runDir)['logging_collector'] === 'on';
   const args = [
     '-D',
     dataDir,

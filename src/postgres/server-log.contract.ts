@@ -140,10 +140,25 @@ export interface ServerLogCounts {
   readonly doubtful: number;
 }
 
+/**
+ * Inside of what a reading begins: nothing that matters, and so it may be skipped. `line` of stderr and json; of csv a `record`,
+ * or in it a `quoted` field.
+ */
+export const skippedParts = ['line', 'record', 'quoted'] as const;
+export type SkippedPart = (typeof skippedParts)[number];
+
+/** Where a reading begins. */
+export interface ServerLogPlace {
+  /** Bytes before it, in the file or stream. */
+  readonly offset: number;
+  /** Null: with a record, or with a line that is none. */
+  readonly within: SkippedPart | null;
+}
+
 /** What was read of a piece of log. */
 export interface ServerLogReading {
   readonly events: readonly ServerLogEvent[];
-  /** Bytes that need not be read again: the record that began after them may not be complete. */
-  readonly consumed: number;
+  /** Where to go on: what lies behind it was not complete, and has to be read again. */
+  readonly next: ServerLogPlace;
   readonly counts: ServerLogCounts;
 }

@@ -80,7 +80,8 @@ export class TargetsService {
     this.policy.authorize(actor, 'administerTargets');
     return this.db.tx(async (tx) => {
       const before = await this.lock(tx, id);
-      const { endpoints, ...plain } = input;
+      const { endpoints, ...given } = input;
+      const plain = { ...given, ...placeless(input) };
       this.refuse({ ...before, ...plain, endpoints: endpoints ?? before.endpoints });
       // what was opened at the old address, or by the roots of another authority, could no longer be closed there
       const moved = endpoints !== undefined || (input.engineMode ?? before.engineMode) !== before.engineMode;
@@ -216,6 +217,10 @@ export class TargetsService {
       });
   }
 }
+
+/** A source that has no place takes the place of the one before it away. */
+const placeless = ({ logSource, logPlace }: UpdateTarget): { logPlace?: null } =>
+  (logSource === 'none' || logSource === 'rds') && logPlace === undefined ? { logPlace: null } : {};
 
 /** How many grants of it are not over, and how many requests wait. */
 async function inUse(

@@ -1,0 +1,85 @@
+import { Injectable } from '@nestjs/common';
+import type { ServerLogFile as FileRow } from '../generated/prisma/client.js';
+import { Clock } from '../platform/clock.js';
+import { ObservationGaps } from './log-gaps.js';
+import type { LogFile, LogSource } from './log-source.js';
+import { LogStore } from './log-store.js';
+
+/** A file with what is known of it; `newest` of its stream is the one that is written. */
+export interface FollowedFile {
+  readonly file: LogFile;
+  readonly row: FileRow;
+  readonly newest: boolean;
+}
+
+/** Bytes that tell a file from others; the first line of each begins with its time. */
+const HEAD = 256;
+
+/** Which file is which: over rotation, by a new name or by renaming, and over files that are written anew. */
+@Injectable()
+export class LogFiles {
+  constructor(
+    private readonly store: LogStore,
+    private readonly gaps: ObservationGaps,
+    private readonly clock: Clock,
+  ) {}
+
+  /** All that is there now, the oldest first. Of what is gone before it was read a gap is noted. */
+  async follow(targetId: string, source: LogSource): Promise<FollowedFile[]> {
+    const files = await source.files();
+    const rows = await this.store.known(targetId);
+    const found = new Map<LogFile, FileRow>();
+    for (const row of rows) {
+      const file = await this.find(row, files, found, source);
+      if (file) found.set(file, await this.named(row, file));
+      else await this.gone(row, files);
+    }
+    const newest = new Map(files.map((file) => [file.stream, file]));
+    const followed: FollowedFile[] = [];
+    for (const file of files) {
+      const row = found.get(file) ?? (await this.discover(targetId, file, source));
+      followed.push({ file, row, newest: newest.get(file.stream) === file });
+    }
+    return followed;
+  }
+
+  /** Under its own name if it still begins as it did, else under another. */
+  private async find(
+    row: FileRow,
+    files: readonly LogFile[],
+    taken: ReadonlyMap<LogFile, FileRow>,
+    source: LogSource,
+  ): Promise<LogFile | undefined> {
+    const ofStream = files.filter((file) => file.stream === row.stream && !taken.has(file));
+    const sameName = ofStream.filter(({ name }) => name === row.name);
+    if (!source.head || row.head === null) return sameName[0];
+    for (const file of [...sameName, ...ofStream.filter(({ name }) => name !== row.name)])
+      if ((await source.head(file, row.headLength)) === row.head) return file;
+    return undefined;
+  }
+
+  /** Of a file that was short, more is known now. */
+  private async named(row: FileRow, { name, endpointId }: LogFile): Promise<FileRow> {
+    if (row.name === name && row.endpointId === endpointId) return row;
+    return this.store.note(row, { name, endpointId });
+  }
+
+  private async gone(row: FileRow, files: readonly LogFile[]): Promise<void> {
+    await this.store.note(row, { goneAt: this.clock.now() });
+    if (row.complete) return;
+    const rewritten = files.some(({ stream, name }) => stream === row.stream && name === row.name);
+    const [kind, what] = rewritten
+      ? (['log_rewritten', 'was written anew'] as const)
+      : (['log_lost', 'is gone'] as const);
+    const detail = `The log file ${row.name} ${what} before it was known to be read to its end (${row.offset} bytes were).`;
+    await this.gaps.note(row, kind, row.lastReadAt, detail);
+  }
+
+  private async discover(targetId: string, file: LogFile, source: LogSource): Promise<FileRow> {
+    for (let length = HEAD; source.head && length >= 1; length = Math.floor(length / 2)) {
+      const head = await source.head(file, length);
+      if (head !== undefined) return this.store.begin(targetId, file, head, length);
+    }
+    return this.store.begin(targetId, file, null, 0);
+  }
+}
