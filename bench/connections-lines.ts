@@ -54,7 +54,10 @@ function readAll(readLog: typeof parser.readLog, bytes: Buffer, format: ServerLo
   let events = 0;
   for (let [place, end] = [{ offset: 0, within: null } as Parameters<typeof readLog>[1], 0]; end < bytes.length;) {
     end = Math.min(place.offset + PIECE, bytes.length);
-    const reading = readLog(bytes.subarray(place.offset, end), place, { format, settled: end === bytes.length });
+    const reading = readLog(bytes.subarray(place.offset, end), place, {
+      format,
+      state: end === bytes.length ? 'quiet' : 'growing',
+    });
     events += reading.events.length;
     place = reading.next;
   }

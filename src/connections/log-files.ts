@@ -3,7 +3,7 @@ import type { ServerLogFile as FileRow } from '../generated/prisma/client.js';
 import { Clock } from '../platform/clock.js';
 import { ObservationGaps } from './log-gaps.js';
 import type { LogFile, LogSource } from './log-source.js';
-import { LogStore } from './log-store.js';
+import { LogStore, type Head } from './log-store.js';
 
 /** A file with what is known of it; `newest` of its stream is the one that is written. */
 export interface FollowedFile {
@@ -12,8 +12,9 @@ export interface FollowedFile {
   readonly newest: boolean;
 }
 
-/** Bytes that tell a file from others; the first line of each begins with its time. */
+/** Bytes that tell a file from others: the first line of each begins with its time. Fewer than the least tell nothing. */
 const HEAD = 256;
+const LEAST_HEAD = 64;
 
 /** Which file is which: over rotation, by a new name or by renaming, and over files that are written anew. */
 @Injectable()
@@ -31,7 +32,7 @@ export class LogFiles {
     const found = new Map<LogFile, FileRow>();
     for (const row of rows) {
       const file = await this.find(row, files, found, source);
-      if (file) found.set(file, await this.named(row, file));
+      if (file) found.set(file, await this.named(row, file, source));
       else await this.gone(row, files);
     }
     const newest = new Map(files.map((file) => [file.stream, file]));
@@ -58,10 +59,12 @@ export class LogFiles {
     return undefined;
   }
 
-  /** Of a file that was short, more is known now. */
-  private async named(row: FileRow, { name, endpointId }: LogFile): Promise<FileRow> {
-    if (row.name === name && row.endpointId === endpointId) return row;
-    return this.store.note(row, { name, endpointId });
+  /** Of a file that was short when it was found, the beginning is known later. */
+  private async named(row: FileRow, file: LogFile, source: LogSource): Promise<FileRow> {
+    const { name, endpointId } = file;
+    const head = row.head === null ? await headOf(file, source) : undefined;
+    if (row.name === name && row.endpointId === endpointId && head === undefined) return row;
+    return this.store.note(row, { name, endpointId, ...head });
   }
 
   private async gone(row: FileRow, files: readonly LogFile[]): Promise<void> {
@@ -76,10 +79,15 @@ export class LogFiles {
   }
 
   private async discover(targetId: string, file: LogFile, source: LogSource): Promise<FileRow> {
-    for (let length = HEAD; source.head && length >= 1; length = Math.floor(length / 2)) {
-      const head = await source.head(file, length);
-      if (head !== undefined) return this.store.begin(targetId, file, head, length);
-    }
-    return this.store.begin(targetId, file, null, 0);
+    return this.store.begin(targetId, file, await headOf(file, source));
   }
+}
+
+/** What tells a file from others, as far as it is written. */
+async function headOf(file: LogFile, source: LogSource): Promise<Head | undefined> {
+  for (let headLength = HEAD; source.head && headLength >= LEAST_HEAD; headLength /= 2) {
+    const head = await source.head(file, headLength);
+    if (head !== undefined) return { head, headLength };
+  }
+  return undefined;
 }

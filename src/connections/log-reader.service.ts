@@ -75,9 +75,8 @@ export class LogReader {
       const from = { offset: Number(row.offset), marker: row.marker, markerOffset: Number(row.markerOffset) };
       const { bytes, atEnd, marks } = await source.read(file, from, most);
       const seen = from.offset + bytes.length;
-      const settled = atEnd && (!newest || seen === Number(row.size));
       const place = { offset: from.offset, within: row.within as SkippedPart | null };
-      const reading = readLog(bytes, place, { format, settled });
+      const reading = readLog(bytes, place, { format, state: stateOf(row, seen, atEnd, newest) });
       const written = await this.store.write(row, reading, cursorAt(reading.next.offset, from, marks));
       if (!written) return left; // another process reads it
       left -= bytes.length;
@@ -110,4 +109,11 @@ export class LogReader {
     await this.db.client.logReader.upsert({ where: { targetId }, create: { targetId, ...state }, update: state });
     await this.gaps.begin(targetId, 'log_unreadable', before?.readAt ?? now, problem);
   }
+}
+
+/** A file that has a newer one beside it is written no more; one that is as the last look left it may be quiet. */
+function stateOf(row: { size: bigint }, seen: number, atEnd: boolean, newest: boolean): 'growing' | 'quiet' | 'ended' {
+  if (!atEnd) return 'growing';
+  if (!newest) return 'ended';
+  return seen === Number(row.size) ? 'quiet' : 'growing';
 }

@@ -9,6 +9,12 @@ import type { LogCursor, LogFile } from './log-source.js';
 /** Rows in one statement: PostgreSQL takes 65,535 parameters. */
 const ROWS = 1_000;
 
+/** The beginning of a file: SHA-256 of so many bytes. */
+export interface Head {
+  readonly head: string;
+  readonly headLength: number;
+}
+
 /** Keeps what was read, and how far, in one transaction: what is read again is the same row, and nothing is read twice. */
 @Injectable()
 export class LogStore {
@@ -22,10 +28,12 @@ export class LogStore {
     return this.db.client.serverLogFile.findMany({ where: { targetId, goneAt: null }, orderBy: { id: 'asc' } });
   }
 
-  async begin(targetId: string, { stream, name, endpointId }: LogFile, head: string | null, headLength: number) {
+  /** A file is read from its beginning; of two who find it at once, one makes its row. */
+  async begin(targetId: string, { stream, name, endpointId }: LogFile, head: Head | undefined): Promise<FileRow> {
     const now = this.clock.now();
-    const data = { id: v7(), targetId, stream, name, endpointId, head, headLength, firstReadAt: now, lastReadAt: now };
-    return this.db.client.serverLogFile.create({ data });
+    const data = { id: v7(), targetId, stream, name, endpointId, ...head, firstReadAt: now, lastReadAt: now };
+    await this.db.client.serverLogFile.createMany({ data: [data], skipDuplicates: true });
+    return this.db.client.serverLogFile.findFirstOrThrow({ where: { targetId, stream, name, goneAt: null } });
   }
 
   /**

@@ -122,7 +122,7 @@ function tell(text: string, at: number, record: Bounds, offset: number, tally: L
     tally.records++;
     return;
   }
-  const raw = starts.map((start, index) => text.slice(start, (starts[index + 1] ?? record.end + 1) - 1));
+  const raw = (column: number): string => text.slice(starts[column], (starts[column + 1] ?? record.end + 1) - 1);
   const read = recordOf(raw, offset + at);
   if (!read) {
     tally.foreign++;
@@ -130,7 +130,7 @@ function tell(text: string, at: number, record: Bounds, offset: number, tally: L
   }
   tally.records++;
   // what runs in SQL says so; the server's own lines of a connection have neither
-  const bySql = read.level === 'LOG' && [CONTEXT, QUERY].some((column) => (raw[column] ?? '') !== '');
+  const bySql = read.level === 'LOG' && (raw(CONTEXT) !== '' || raw(QUERY) !== '');
   if (bySql) tally.doubtful++;
   else tally.tell(read);
 }
@@ -138,29 +138,38 @@ function tell(text: string, at: number, record: Bounds, offset: number, tally: L
 const ADDRESS = /^(.*?)(?::(\d{1,5}))?$/s;
 const SESSION = /^[0-9a-f]{1,16}\.[0-9a-f]{1,8}$/;
 
-function recordOf(raw: readonly string[], offset: number): LogRecord | undefined {
-  const field = (column: number): string | null => unquoted(raw[column] ?? '');
-  const at = momentOf(raw[Column.at] ?? '');
-  const pid = Number(raw[Column.pid]);
-  const session = raw[Column.session] ?? '';
-  const message = field(Column.message);
+function recordOf(raw: (column: number) => string, offset: number): LogRecord | undefined {
+  const at = momentOf(raw(Column.at));
+  const pid = Number(raw(Column.pid));
+  const session = raw(Column.session);
+  const [user, database, client, text] = QUOTED.map(raw);
+  const message = quoted(text);
   if (!at || !Number.isInteger(pid) || !SESSION.test(session) || message === null) return undefined;
-  if (QUOTED.some((column) => !/^(?:".*")?$/s.test(raw[column] ?? ''))) return undefined;
-  const from = field(Column.from) ?? '';
+  if ([user, database, client, text].some((field) => field !== '' && field?.startsWith('"') !== true)) return undefined;
+  const from = quoted(client) ?? '';
   // an address of the local socket has no port, and one of IPv6 has colons of its own
   const [, address, port] = from.startsWith('[') ? [from, from] : (ADDRESS.exec(from) ?? []);
   return {
-    ...{ at, toTheMillisecond: true, pid, offset, message, sessionId: session },
-    startedAt: momentOf(raw[Column.start] ?? '') ?? null,
+    at,
+    toTheMillisecond: true,
+    pid,
+    offset,
+    message,
+    sessionId: session,
+    startedAt: momentOf(raw(Column.start)) ?? null,
     address: address === undefined || address === '' ? null : address,
     port: port === undefined ? null : Number(port),
-    login: field(Column.user),
-    database: field(Column.database),
-    level: raw[Column.level] ?? '',
-    sqlstate: field(Column.sqlstate),
+    login: quoted(user),
+    database: quoted(database),
+    level: raw(Column.level),
+    sqlstate: quoted(raw(Column.sqlstate)),
   };
 }
 
 /** Null: the column is empty. */
-const unquoted = (raw: string): string | null =>
-  raw === '' ? null : textOf(raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw);
+function quoted(raw: string | undefined): string | null {
+  if (raw === undefined || raw === '') return null;
+  if (!raw.startsWith('"')) return textOf(raw);
+  const inside = raw.slice(1, -1);
+  return textOf(inside.includes('"') ? inside.replaceAll('""', '"') : inside);
+}

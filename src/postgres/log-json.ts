@@ -79,7 +79,12 @@ function recordOf(fields: Fields, offset: number): LogRecord | undefined {
   const message = word('message');
   if (!at || pid === null || level === null || message === null) return undefined;
   return {
-    ...{ at, toTheMillisecond: true, pid, offset, level, message },
+    at,
+    toTheMillisecond: true,
+    pid,
+    offset,
+    level,
+    message,
     sessionId: word('session_id'),
     startedAt: momentOf(word('session_start') ?? '') ?? null,
     address: word('remote_host'),

@@ -5,7 +5,7 @@ import type { ServerLogEvent, ServerLogFormat, ServerLogPlace } from './server-l
 
 const start: ServerLogPlace = { offset: 0, within: null };
 const read = (text: string, format: ServerLogFormat = 'stderr') =>
-  readLog(Buffer.from(text), start, { format, settled: true });
+  readLog(Buffer.from(text), start, { format, state: 'quiet' });
 const kinds = (text: string, format?: ServerLogFormat) => read(text, format).events.map(({ kind }) => kind);
 
 const MOMENT = '2026-03-01 10:00:00';
@@ -162,7 +162,7 @@ describe('what SQL writes into the log is not what the server says', () => {
   });
   test('until what follows is there, the record waits', () => {
     const bytes = Buffer.from(line(`LOG:  ${raised}`));
-    expect(readLog(bytes, start, { format: 'stderr', settled: false })).toMatchObject({ events: [], next: start });
+    expect(readLog(bytes, start, { format: 'stderr', state: 'growing' })).toMatchObject({ events: [], next: start });
   });
   test('for other people, databases or pids it says nothing at all', () => {
     for (const message of [
@@ -337,7 +337,7 @@ describe.each<ServerLogFormat>(['stderr', 'csv', 'json'])('%s, whoever connects'
           for (let [step, seen] = [0, 0]; seen < bytes.length; step++) {
             seen = Math.min(seen + (sizes[step % sizes.length] ?? 1), bytes.length);
             const piece = bytes.subarray(place.offset, seen);
-            const reading = readLog(piece, place, { format, settled: seen === bytes.length });
+            const reading = readLog(piece, place, { format, state: seen === bytes.length ? 'quiet' : 'growing' });
             events.push(...reading.events);
             place = reading.next;
           }
@@ -351,7 +351,7 @@ describe.each<ServerLogFormat>(['stderr', 'csv', 'json'])('%s, whoever connects'
   test('bytes of any kind break nothing', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2_000 }), (bytes) => {
-        const { next, events } = readLog(bytes, start, { format, settled: true });
+        const { next, events } = readLog(bytes, start, { format, state: 'quiet' });
         expect(events).toEqual([]);
         expect(next.offset).toBeLessThanOrEqual(bytes.length);
       }),

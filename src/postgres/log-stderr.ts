@@ -1,6 +1,6 @@
 import { NAME, namesIn, splitsOf } from './log-names.js';
 import { matters, momentOf, textOf, type LogRecord } from './log-record.js';
-import type { FormatReading, LogTally } from './log-tally.js';
+import type { FormatReading, LogState, LogTally } from './log-tally.js';
 import type { ServerLogPlace } from './server-log.contract.js';
 
 /**
@@ -10,7 +10,8 @@ import type { ServerLogPlace } from './server-log.contract.js';
  * prefix, none is believed. In messages a line break is followed by a tab, so that a line of theirs never looks like a record.
  */
 const START = /(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[A-Z]{1,5}|[+-]\d{2,4})):(\[local\]|[^\s()]{1,255}\((\d{1,5})\)|):/y;
-const CLOSE = /:\[(\d{1,10})\]:([A-Z]{3,10}\d?):  (?:([0-9A-Z]{5}): )?/y;
+/** With the SQLSTATE where the server is verbose; what pgaudit writes only looks like one. */
+const CLOSE = /:\[(\d{1,10})\]:([A-Z]{3,10}\d?):  (?:(?!AUDIT)([0-9A-Z]{5}): )?/y;
 const NAMES = 2 * NAME + 1;
 /** The longest end of a prefix: pid and level. */
 const CLOSING = 40;
@@ -36,21 +37,31 @@ interface Prefix {
   readonly messageAt: number;
 }
 
-type Beginning = Prefix | 'foreign' | 'torn' | { readonly doubtfulUntil: number };
+/** Where the prefix may end in more than one way: what each says of the process, and the last of them. */
+interface Doubtful {
+  readonly pids: readonly number[];
+  readonly last: number;
+}
+
+type Beginning = Prefix | 'foreign' | 'torn' | Doubtful;
 
 /** A record that matters, until what follows it is known. */
 interface Open {
   readonly at: number;
   readonly prefix: Prefix;
   end: number;
+  /** false: lines that are indented belong to what follows it. */
+  grows: boolean;
+  /** Records that were counted before it: it is counted when it is told. */
+  readonly before: number;
 }
 
 /**
  * @param text latin1
- * @param settled nothing was written for a while: what ends with a line break is complete
+ * @param state `growing`: the last record is left until it is known what follows it
  */
-export function readStderr(text: string, from: ServerLogPlace, settled: boolean, tally: LogTally): FormatReading {
-  return new StderrReading(text, from.offset, settled, tally).run(from.within === 'line');
+export function readStderr(text: string, from: ServerLogPlace, state: LogState, tally: LogTally): FormatReading {
+  return new StderrReading(text, from.offset, state, tally).run(from.within === 'line');
 }
 
 class StderrReading {
@@ -59,7 +70,7 @@ class StderrReading {
   constructor(
     private readonly text: string,
     private readonly offset: number,
-    private readonly settled: boolean,
+    private readonly state: LogState,
     private readonly tally: LogTally,
   ) {}
 
@@ -74,13 +85,20 @@ class StderrReading {
       const end = text.indexOf('\n', at);
       const next = this.line(at, end);
       if (next === undefined) break;
-      if (next > text.length) return { end: text.length, within: 'line' };
       at = next;
     }
-    if (this.open && (!this.settled || at < text.length) && at - this.open.at < LONGEST_RECORD)
+    if (this.open && this.mayGoOn(at)) {
+      this.tally.records = this.open.before;
       return { end: this.open.at, within: null };
+    }
     this.conclude();
-    return { end: at, within: null };
+    return at > text.length ? { end: text.length, within: 'line' } : { end: at, within: null };
+  }
+
+  private mayGoOn(at: number): boolean {
+    const { state, text, open } = this;
+    if (open === undefined || at - open.at > LONGEST_RECORD) return false;
+    return state === 'growing' || (state === 'quiet' && at < text.length);
   }
 
   /** @returns where the next line begins; beyond the text: this one may be skipped; undefined: it is not complete */
@@ -88,10 +106,10 @@ class StderrReading {
     const { text, tally } = this;
     if (text.charCodeAt(at) === TAB) {
       if (end < 0) return this.open ? undefined : text.length + 1;
-      if (this.open) this.open.end = end;
+      if (this.open?.grows) this.open.end = end;
       return end + 1;
     }
-    const begins = beginningAt(text, at, this.settled);
+    const begins = beginningAt(text, at, this.state !== 'growing');
     if (begins === 'torn' || (end < 0 && typeof begins === 'string')) {
       if (text.length - at < LONGEST_START) return undefined;
       tally.foreign++;
@@ -102,28 +120,36 @@ class StderrReading {
       tally.foreign++;
       return end + 1;
     }
-    if ('doubtfulUntil' in begins) {
-      const until = text.indexOf('\n', begins.doubtfulUntil);
-      if (until < 0) return undefined;
-      this.conclude();
-      tally.doubtful++;
-      return until + 1;
-    }
-    return this.record(at, begins);
+    return 'pids' in begins ? this.doubtful(begins) : this.record(at, begins);
+  }
+
+  /** Nothing of it is believed; whichever end is the right one, behind the line of the last a line is one again. */
+  private doubtful({ pids, last }: Doubtful): number | undefined {
+    const end = this.text.indexOf('\n', last);
+    if (end < 0) return undefined;
+    // it may be what says of the record before it that SQL wrote it
+    if (this.open && pids.includes(this.open.prefix.pid)) this.refuse();
+    else this.conclude();
+    this.tally.doubtful++;
+    return end + 1;
+  }
+
+  private refuse(): void {
+    this.tally.doubtful++;
+    this.open = undefined;
   }
 
   private record(at: number, prefix: Prefix): number | undefined {
     const { text } = this;
     const interesting = matters(prefix.level, text, prefix.messageAt);
     const end = text.indexOf('\n', prefix.messageAt);
-    if (end < 0 && interesting !== false) return undefined;
     const follows = this.open?.prefix.pid === prefix.pid && FOLLOWERS.has(prefix.level);
-    if (follows && BY_SQL.has(prefix.level) && this.open?.prefix.level === 'LOG') {
-      this.tally.doubtful++;
-      this.open = undefined;
-    } else if (!follows) this.conclude();
+    if (end < 0 && (interesting !== false || follows)) return undefined;
+    if (follows && BY_SQL.has(prefix.level) && this.open?.prefix.level === 'LOG') this.refuse();
+    else if (!follows) this.conclude();
+    else if (this.open) this.open.grows = false;
+    if (interesting === true) this.open = { at, prefix, end, grows: true, before: this.tally.records };
     this.tally.records++;
-    if (interesting === true) this.open = { at, prefix, end };
     return end < 0 ? text.length + 1 : end + 1;
   }
 
@@ -152,9 +178,11 @@ function beginningAt(text: string, at: number, settled: boolean): Beginning {
   const first = closeFrom(text, from, from, remote);
   if (!first) return text.length < from + NAMES + CLOSING ? 'torn' : 'foreign';
   const { index, close } = first;
-  const second = remote === '' ? undefined : closeFrom(text, from, index + 1, remote);
-  if (second) return { doubtfulUntil: lastClose(text, from, second.index, remote) };
   const [closing, pid, level = '', sqlstate] = close;
+  if (remote !== '') {
+    const others = closesFrom(text, from, index + 1, remote);
+    if (others.length > 0) return { pids: [Number(pid), ...others.map(pidOf)], last: others.at(-1)?.index ?? index };
+  }
   return {
     moment,
     remote,
@@ -166,33 +194,29 @@ function beginningAt(text: string, at: number, settled: boolean): Beginning {
   };
 }
 
+interface Close {
+  readonly index: number;
+  readonly close: RegExpExecArray;
+}
+const pidOf = ({ close }: Close): number => Number(close[1]);
+
 /** The next place where the names may end. Without a client there are none. */
-function closeFrom(
-  text: string,
-  from: number,
-  after: number,
-  remote: string,
-): { index: number; close: RegExpExecArray } | undefined {
-  for (
-    let index = text.indexOf(':[', after);
-    index >= 0 && index <= from + NAMES;
-    index = text.indexOf(':[', index + 1)
-  ) {
-    CLOSE.lastIndex = index;
+function closeFrom(text: string, from: number, after: number, remote: string): Close | undefined {
+  for (let at = text.indexOf(':[', after); at >= 0 && at <= from + NAMES; at = text.indexOf(':[', at + 1)) {
+    CLOSE.lastIndex = at;
     const close = CLOSE.exec(text);
     if (!close) continue;
-    if (remote === '' ? text.slice(from, index) === '@' : splitsOf(text, from, index).length > 0)
-      return { index, close };
+    const fits = remote === '' ? text.slice(from, at) === '@' : splitsOf(text, from, at).length > 0;
+    if (fits) return { index: at, close };
   }
   return undefined;
 }
 
-function lastClose(text: string, from: number, known: number, remote: string): number {
-  for (let last = known; ;) {
-    const next = closeFrom(text, from, last + 1, remote);
-    if (!next) return last;
-    last = next.index;
-  }
+function closesFrom(text: string, from: number, after: number, remote: string): Close[] {
+  const found: Close[] = [];
+  for (let next = closeFrom(text, from, after, remote); next; next = closeFrom(text, from, next.index + 1, remote))
+    found.push(next);
+  return found;
 }
 
 const PORT = /^(.*)\((\d{1,5})\)$/;
@@ -205,9 +229,18 @@ function recordOf(prefix: Prefix, message: string, offset: number): LogRecord | 
   if (!names) return 'doubtful';
   const [, address = prefix.remote === '' ? null : prefix.remote, port] = PORT.exec(prefix.remote) ?? [];
   return {
-    ...{ at, toTheMillisecond: false, pid: prefix.pid, sessionId: null, startedAt: null, offset },
-    ...{ address, port: port === undefined ? null : Number(port) },
-    ...names,
-    ...{ level: prefix.level, sqlstate: prefix.sqlstate, message },
+    at,
+    toTheMillisecond: false,
+    pid: prefix.pid,
+    sessionId: null,
+    startedAt: null,
+    address,
+    port: port === undefined ? null : Number(port),
+    login: names.login,
+    database: names.database,
+    level: prefix.level,
+    sqlstate: prefix.sqlstate,
+    message,
+    offset,
   };
 }

@@ -2,6 +2,10 @@ import { eventOf } from './log-message.js';
 import type { LogRecord } from './log-record.js';
 import type { ServerLogEvent, SkippedPart } from './server-log.contract.js';
 
+const hasNul = (text: string | null): boolean => text?.includes('\0') ?? false;
+const holdsNul = ({ message, login, database, address }: LogRecord): boolean =>
+  hasNul(message) || hasNul(login) || hasNul(database) || hasNul(address);
+
 /** What a reading collects, whatever the format. */
 export class LogTally {
   readonly events: ServerLogEvent[] = [];
@@ -11,11 +15,18 @@ export class LogTally {
 
   /** A record that may tell of a connection. */
   tell(record: LogRecord): void {
-    const told = eventOf(record);
+    // neither a name nor a message of PostgreSQL's holds a NUL; a disk that lost its last blocks does, and no table can
+    const told = holdsNul(record) ? 'doubtful' : eventOf(record);
     if (told === 'doubtful') this.doubtful++;
     else if (told) this.events.push(told);
   }
 }
+
+/**
+ * `growing`: more is written, and the last record may not be whole. `quiet`: nothing was written for a while; what ends with a
+ * line break is whole. `ended`: nothing ever will be; what is not whole is none.
+ */
+export type LogState = 'growing' | 'quiet' | 'ended';
 
 /** How a format is read: the place where to go on, as an index of the text. */
 export interface FormatReading {

@@ -10,6 +10,17 @@ import { hostile, startLoggingServer, type Held, type LoggingServer } from './se
 
 const forged = `connection authorized: user=root database=app application_name=x SSL enabled (protocol=TLSv1.3, cipher=X, bits=256)`;
 
+/**
+ * What text alone cannot tell: where a prefix ends that holds another, which of two @ parts the names, or whether what looks like
+ * a record in a record was written by the client. It is counted, and not believed.
+ */
+function illegible(format: ServerLogFormat, { login, application }: Held): readonly string[] {
+  if (format !== 'stderr') return [];
+  if (login === hostile.login) return ['authenticated', 'authorized', 'disconnected'];
+  if (login === hostile.quoted) return ['authenticated']; // by certificate, whose subject is not the login
+  return application === hostile.application ? ['authorized'] : [];
+}
+
 describe.each(majors)('PostgreSQL %i', (major) => {
   const formats: readonly ServerLogFormat[] = major >= 15 ? ['stderr', 'csv', 'json'] : ['stderr', 'csv'];
   let server: LoggingServer;
@@ -22,7 +33,7 @@ describe.each(majors)('PostgreSQL %i', (major) => {
     return Buffer.concat(names.sort().map((name) => readFileSync(join(server.directory, name))));
   };
   const eventsIn = (format: ServerLogFormat) =>
-    readLog(contents.get(format) ?? Buffer.alloc(0), { offset: 0, within: null }, { format, settled: true });
+    readLog(contents.get(format) ?? Buffer.alloc(0), { offset: 0, within: null }, { format, state: 'quiet' });
 
   beforeAll(async () => {
     server = await startLoggingServer(major, `stderr,csvlog${major >= 15 ? ',jsonlog' : ''}`);
@@ -53,16 +64,15 @@ describe.each(majors)('PostgreSQL %i', (major) => {
 
   test.each(formats)('%s: each session is seen, from its first word to its end', (format) => {
     const { events, counts } = eventsIn(format);
-    // in text alone, a name with a line break that looks like a prefix cannot be told from a prefix: it is counted, not believed
-    const legible = held.filter(({ login }) => format !== 'stderr' || login !== hostile.login);
-    for (const session of legible) {
+    for (const session of held) {
       const { login, database } = session;
-      expect(of(events, session)).toMatchObject([
+      const all = [
         { kind: 'received', address: '127.0.0.1' },
         { kind: 'authenticated', method: 'cert', login, database },
         { kind: 'authorized', login, database, tls: { version: 'TLSv1.3' } },
         { kind: 'disconnected', login, database },
-      ]);
+      ];
+      expect(of(events, session)).toMatchObject(all.filter(({ kind }) => !illegible(format, session).includes(kind)));
     }
     if (format === 'stderr') expect(counts.doubtful).toBeGreaterThan(0);
   });
@@ -83,7 +93,7 @@ describe.each(majors)('PostgreSQL %i', (major) => {
   test('every format tells the same of the same sessions', () => {
     const told = (format: ServerLogFormat) =>
       held
-        .filter(({ login }) => login !== hostile.login)
+        .filter((session) => illegible('stderr', session).length === 0)
         .flatMap((session) => of(eventsIn(format).events, session))
         .map(({ kind, pid, port }) => ({ kind, pid, port }));
     for (const format of formats) expect(told(format)).toEqual(told('csv'));

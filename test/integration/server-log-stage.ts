@@ -13,6 +13,7 @@ export interface Held {
   login: string;
   database: string;
   pid: number;
+  application?: string | undefined;
 }
 
 /** A database server that writes log files, with people who log in by token, and what they really did. */
@@ -69,7 +70,7 @@ export async function startLoggingServer(major: PostgresMajor, formats: string):
       const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
       await client.query(sql);
       await client.end();
-      return { login, database, pid: rows[0]?.pid ?? 0 };
+      return { login, database, application, pid: rows[0]?.pid ?? 0 };
     },
     refused: async (login, database = 'app', password = 'wrong') => {
       const client = clientOf(login, database, password);
