@@ -33,7 +33,7 @@ export class LogFiles {
     for (const row of rows) {
       const file = await this.find(row, files, found, source);
       if (file) found.set(file, await this.named(row, file, source));
-      else await this.gone(row, files);
+      else await this.gone(row, files, source);
     }
     const newest = new Map(files.map((file) => [file.stream, file]));
     const followed: FollowedFile[] = [];
@@ -67,9 +67,10 @@ export class LogFiles {
     return this.store.note(row, { name, endpointId, ...head });
   }
 
-  private async gone(row: FileRow, files: readonly LogFile[]): Promise<void> {
+  private async gone(row: FileRow, files: readonly LogFile[], source: LogSource): Promise<void> {
     await this.store.note(row, { goneAt: this.clock.now() });
-    if (row.complete) return;
+    // of another source nobody asks for any more
+    if (row.complete || !row.stream.startsWith(source.prefix)) return;
     const rewritten = files.some(({ stream, name }) => stream === row.stream && name === row.name);
     const [kind, what] = rewritten
       ? (['log_rewritten', 'was written anew'] as const)

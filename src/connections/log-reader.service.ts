@@ -73,20 +73,16 @@ export class LogReader {
     let row = first;
     for (let [left, most] = [budget, PIECE]; ;) {
       const from = { offset: Number(row.offset), marker: row.marker, markerOffset: Number(row.markerOffset) };
-      const { bytes, atEnd, marks } = await source.read(file, from, most);
-      const seen = from.offset + bytes.length;
+      const piece = await source.read(file, from, most);
+      const seen = from.offset + piece.bytes.length;
       const place = { offset: from.offset, within: row.within as SkippedPart | null };
-      const reading = readLog(bytes, place, { format, state: stateOf(row, seen, atEnd, newest) });
-      const written = await this.store.write(row, reading, cursorAt(reading.next.offset, from, marks));
+      const reading = readLog(piece.bytes, place, { format, state: stateOf(row, seen, piece.atEnd, newest) });
+      const written = await this.store.write(row, reading, cursorAt(reading.next.offset, from, piece.marks));
       if (!written) return left; // another process reads it
-      left -= bytes.length;
-      if (atEnd) {
-        await this.store.note(written, { size: BigInt(seen), complete: !newest });
-        return left;
-      }
-      if (left <= 0) return left;
-      const stuck = written.offset === row.offset;
-      most = stuck ? Math.min(most * 2, LARGEST_PIECE) : PIECE;
+      left -= piece.bytes.length;
+      if (piece.atEnd) await this.store.note(written, { size: BigInt(seen), complete: !newest });
+      if (piece.atEnd || left <= 0) return left;
+      most = written.offset === row.offset ? Math.min(most * 2, LARGEST_PIECE) : PIECE;
       row = written;
     }
   }

@@ -8,18 +8,22 @@ import type { LogCursor, LogFile, LogMark, LogPiece, LogSource } from './log-sou
  * the marker, would not be seen.
  */
 export class CloudWatchSource implements LogSource {
+  readonly prefix: string;
+
   /** @param endpointOf by the name of an instance, which is that of its stream */
   constructor(
     private readonly logs: Pick<ServerLogsService, 'streams' | 'lines'>,
     private readonly place: RdsPlace,
     private readonly group: string,
     private readonly endpointOf: (instance: string) => string | null,
-  ) {}
+  ) {
+    this.prefix = `cloudwatch:${group}:`;
+  }
 
   async files(): Promise<LogFile[]> {
     const streams = await this.logs.streams(this.place, this.group);
     return streams.map(({ name }) => ({
-      stream: `cloudwatch:${this.group}:${name}`,
+      stream: `${this.prefix}${name}`,
       name,
       endpointId: this.endpointOf(name.replace(/\.\d+$/, '')),
     }));

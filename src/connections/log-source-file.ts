@@ -12,6 +12,8 @@ const PACKED = /\.(?:gz|bz2|xz|zst|zip)$/;
 
 /** Files of one server, on this machine: those of a directory, or one file with those that it was before rotation. */
 export class FileSource implements LogSource {
+  readonly prefix: string;
+
   /**
    * @param allowed the directory of the settings; nothing outside of it is read, by whatever links a path leads there
    * @param path of a directory or a file
@@ -21,7 +23,9 @@ export class FileSource implements LogSource {
     private readonly path: string,
     private readonly format: ServerLogFormat,
     private readonly endpointId: string | null,
-  ) {}
+  ) {
+    this.prefix = `file:${format}:${path}`;
+  }
 
   async files(): Promise<LogFile[]> {
     const path = await this.inside(this.path);
@@ -34,7 +38,7 @@ export class FileSource implements LogSource {
       if (isFile) found.push({ name, writtenMs: mtimeMs });
     }
     found.sort((a, b) => a.writtenMs - b.writtenMs || (a.name < b.name ? -1 : 1));
-    return found.map(({ name }) => ({ stream: `file:${this.path}`, name, endpointId: this.endpointId }));
+    return found.map(({ name }) => ({ stream: this.prefix, name, endpointId: this.endpointId }));
   }
 
   async read({ name }: LogFile, { offset }: LogCursor, most: number): Promise<LogPiece> {

@@ -15,18 +15,22 @@ const POSTGRES_LOG = /(?:^|\/)postgresql\.log/;
 
 /** Log files of RDS. A marker leads back to the beginning of an answer, so that what was not complete is asked for again. */
 export class RdsSource implements LogSource {
+  readonly prefix: string;
+
   constructor(
     private readonly logs: Pick<ServerLogsService, 'files' | 'portion'>,
     private readonly place: RdsPlace,
     private readonly instances: readonly LoggedInstance[],
     private readonly format: ServerLogFormat,
-  ) {}
+  ) {
+    this.prefix = `rds:${format}:`;
+  }
 
   async files(): Promise<LogFile[]> {
     const found: LogFile[] = [];
     for (const { identifier, endpointId } of this.instances)
       for (const { name } of await this.logs.files(this.place, identifier))
-        if (this.isOfFormat(name)) found.push({ stream: `rds:${identifier}`, name, endpointId });
+        if (this.isOfFormat(name)) found.push({ stream: `${this.prefix}${identifier}`, name, endpointId });
     return found;
   }
 
@@ -35,7 +39,7 @@ export class RdsSource implements LogSource {
     const marks: LogMark[] = [];
     let [marker, offset] = [from.marker ?? BEGINNING, from.markerOffset];
     for (let more = true; more && offset - from.offset < most;) {
-      const portion = await this.logs.portion(this.place, stream.slice('rds:'.length), name, marker);
+      const portion = await this.logs.portion(this.place, stream.slice(this.prefix.length), name, marker);
       marks.push({ marker, offset });
       parts.push(Buffer.from(portion.text));
       offset += Buffer.byteLength(portion.text);

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { v7 } from 'uuid';
-import type { Prisma, ServerLogFile as FileRow } from '../generated/prisma/client.js';
+import type { Prisma, ServerLogEvent as EventRow, ServerLogFile as FileRow } from '../generated/prisma/client.js';
 import { Clock } from '../platform/clock.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import type { ServerLogEvent, ServerLogReading } from '../postgres/server-log.contract.js';
@@ -82,4 +82,13 @@ function columnsOf(event: ServerLogEvent) {
   const { login, database, ...details } = { login: null, database: null, ...rest };
   const columns = { kind, at, toTheMillisecond, pid, sessionId, startedAt, address, port, offset: BigInt(offset) };
   return { ...columns, login, database, details: details as Prisma.InputJsonObject };
+}
+
+/** A row as the event that it keeps. */
+export function eventIn(row: EventRow): ServerLogEvent {
+  const { kind, at, toTheMillisecond, pid, sessionId, startedAt, address, port, offset, login, database } = row;
+  const columns = { kind, at, toTheMillisecond, pid, sessionId, startedAt, address, port, offset: Number(offset) };
+  const names = kind === 'received' ? {} : { login, database };
+  // what `columnsOf` took apart, and the CHECKs of the table hold to
+  return { ...columns, ...names, ...(row.details as object) } as ServerLogEvent;
 }

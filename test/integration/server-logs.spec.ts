@@ -1,8 +1,19 @@
 /** Logs read into the store: from files, from the RDS API and from CloudWatch, over rotation, restart, crash and loss. */
-import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventIn } from '../../src/connections/log-store.js';
+import { readLog } from '../../src/postgres/log-lines.js';
 import { LogReader } from '../../src/connections/log-reader.service.js';
 import { known } from '../support/people.ts';
 import { anyMajor } from '../support/majors.ts';
@@ -85,6 +96,10 @@ describe('files', () => {
     await look(id);
     expect(await logins(id)).toEqual(['ana', 'ben']);
     expect((await log(id)).gaps).toEqual([]);
+    const where = { targetId: id };
+    const kept = await usher.db.client.serverLogEvent.findMany({ where, orderBy: { offset: 'asc' } });
+    const { events } = readLog(readFileSync(file), { offset: 0, within: null }, { format: 'stderr', state: 'quiet' });
+    expect(kept.map(eventIn)).toEqual(events);
   });
 
   test('rotation by a new name and by renaming loses nothing and repeats nothing', async () => {
@@ -146,6 +161,19 @@ describe('files', () => {
     expect(await logins(id)).toEqual(['ana']);
     const { problem, gaps } = await log(id);
     expect([problem, gaps.length, gaps[0]?.recoveredAt !== null]).toEqual([null, 1, true]);
+  });
+
+  test('another source begins anew, and leaves no gap behind', async () => {
+    const [before, after] = [directory(), directory()];
+    writeFileSync(join(before, 'postgresql.log.1'), line('ana'));
+    writeFileSync(join(after, 'postgresql.log.1'), line('ben'));
+    const id = await target({ logSource: 'file', logPlace: before });
+    await look(id);
+    await look(id);
+    await dave.patch(`/v1/targets/${id}`, { logPlace: after });
+    await look(id);
+    await look(id);
+    expect([await logins(id), (await log(id)).gaps]).toEqual([['ana', 'ben'], []]);
   });
 
   test('a long log is read in many pieces, in the middle of which the service may die', async () => {
