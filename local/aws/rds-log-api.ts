@@ -108,5 +108,4 @@ function backBy(bytes: Buffer, lines: number): number {
 
 /** XML has no other control characters than these. */
 const printable = (bytes: Buffer): string =>
-  // eslint-disable-next-line no-control-regex -- those that XML 1.0 cannot hold
   bytes.toString('utf8').replace(/[\x00-\x08\x0b\x0c\x0e-\x1f]/g, '?');

@@ -14,10 +14,10 @@ export function readJson(text: string, from: ServerLogPlace, tally: LogTally): F
     at = text.indexOf('\n') + 1;
     if (at === 0) return { end: text.length, within: 'line' };
   }
-  while (at < text.length) {
+  for (let found = -1; at < text.length; ) {
     const end = text.indexOf('\n', at);
-    const found = text.indexOf(MESSAGE, at);
-    const message = found < 0 || (end >= 0 && found > end) ? undefined : found + MESSAGE.length;
+    if (found < at) found = placeOf(MESSAGE, text, at);
+    const message = found < (end < 0 ? text.length : end) ? found + MESSAGE.length : undefined;
     const interesting = message === undefined ? false : worthIt(text, at, message);
     if (end < 0) {
       const known = message === undefined ? text.length - at > LONGEST_START : interesting === false;
@@ -29,6 +29,12 @@ export function readJson(text: string, from: ServerLogPlace, tally: LogTally): F
     at = end + 1;
   }
   return { end: at, within: null };
+}
+
+/** Beyond the text where there is none: it is not looked for again in every line. */
+function placeOf(part: string, text: string, from: number): number {
+  const found = text.indexOf(part, from);
+  return found < 0 ? text.length : found;
 }
 
 const BRACE = 123;

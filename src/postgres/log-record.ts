@@ -22,7 +22,6 @@ export interface LogRecord {
  * @returns the same bytes as the text that they are
  */
 export const textOf = (bytes: string): string =>
-  // eslint-disable-next-line no-control-regex -- whether all is ASCII, as almost all is
   /^[\x00-\x7f]*$/.test(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
 
 /** How messages begin that are looked at closely. All are written by the server in English (`lc_messages`), as RDS has it. */
