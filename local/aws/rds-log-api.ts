@@ -107,5 +107,4 @@ function backBy(bytes: Buffer, lines: number): number {
 }
 
 /** XML has no other control characters than these. */
-const printable = (bytes: Buffer): string =>
-  bytes.toString('utf8').replace(/[\x00-\x08\x0b\x0c\x0e-\x1f]/g, '?');
+const printable = (bytes: Buffer): string => bytes.toString('utf8').replace(/[\x00-\x08\x0b\x0c\x0e-\x1f]/g, '?');

@@ -14,6 +14,7 @@ const MOST_LINES = 10_000;
 /** RDS gives no more than 1 MB: what is beyond it is cut out of the answer, whose marker then stands behind what was cut. */
 const MOST_BYTES = 950_000;
 const MOST_STREAMS = 1_000;
+const PAGE = 100;
 
 /**
  * The logs of PostgreSQL servers as AWS hands them out: files by the RDS API, streams by CloudWatch.
@@ -35,7 +36,7 @@ export class ServerLogsService implements OnApplicationShutdown {
     const call = { action: 'rds:DescribeDBLogFiles', on: instance };
     const found: RdsLogFile[] = [];
     try {
-      const config = { client: await this.#rds.in(place), pageSize: MOST_LINES / 10, stopOnSameToken: true };
+      const config = { client: await this.#rds.in(place), pageSize: PAGE, stopOnSameToken: true };
       for await (const page of paginateDescribeDBLogFiles(config, { DBInstanceIdentifier: instance }))
         for (const { LogFileName: name, Size: size = 0, LastWritten: written = 0 } of page.DescribeDBLogFiles ?? [])
           if (name !== undefined) found.push({ name, size, writtenAt: new Date(written) });

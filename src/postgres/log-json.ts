@@ -14,7 +14,7 @@ export function readJson(text: string, from: ServerLogPlace, tally: LogTally): F
     at = text.indexOf('\n') + 1;
     if (at === 0) return { end: text.length, within: 'line' };
   }
-  for (let found = -1; at < text.length; ) {
+  for (let found = -1; at < text.length;) {
     const end = text.indexOf('\n', at);
     if (found < at) found = placeOf(MESSAGE, text, at);
     const message = found < (end < 0 ? text.length : end) ? found + MESSAGE.length : undefined;
