@@ -93,7 +93,7 @@ export class TargetsService {
         ...(endpoints && { endpoints: { create: endpoints.map(endpointRow) } }),
       };
       const row = await tx.target.update({ where: { id: before.id }, data, include: withEndpoints });
-      const details = { changed: changesOf(before, input) };
+      const details = { changed: changesOf(before, { ...input, ...placeless(input) }) };
       await this.audit.append(tx, actor, { action: 'target.update', targetId: row.id, details });
       return presentTarget(row);
     });

@@ -87,7 +87,7 @@ describe.each(majors)('PostgreSQL %i', (major) => {
       expect(event.kind === 'authorized' ? pids.has(event.pid) || event.login === 'rdsmaster' : true).toBe(true);
     }
     const failed = events.filter(({ kind }) => kind === 'failed');
-    expect(failed).toMatchObject([{ login: 'nobody', failure: 'authentication' }, ...failed.slice(1)]);
+    expect(failed).toContainEqual(expect.objectContaining({ login: 'nobody', failure: 'authentication' }));
   });
 
   test('every format tells the same of the same sessions', () => {

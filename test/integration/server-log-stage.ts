@@ -46,7 +46,7 @@ export async function startLoggingServer(major: PostgresMajor, formats: string):
   const rds = await startRdsInstance({
     ...{ name: `logs-${major}`, resourceId: `db-LOGS${major}`, major, dataDir: join(base, 'data', 'pg') },
     ...{ authority: createRdsAuthority('eu-west-1'), databases: ['app', hostile.database], verify, ephemeral: true },
-    ...{ logFiles: formats, settings: { log_filename: 'postgresql.log.%Y-%m-%d-%H%M%S' } },
+    ...{ logFiles: formats, settings: { log_filename: 'postgresql.log.%Y-%m-%d-%H%M%S', log_statement: 'all' } },
   });
   const admin = new pg.Client({ ...rds.admin(), database: 'postgres' });
   await admin.connect();

@@ -298,7 +298,7 @@ describe('AWS', () => {
     const { aws } = usher.standIn;
     const path = directory();
     const long = `2026-03-01 10:00:00 UTC:10.0.0.9(1):ana@app:[1]:LOG:  statement: SELECT '${'x'.repeat(2_000)}'\n`;
-    writeFileSync(join(path, 'postgresql.log.1'), long.repeat(1_500) + line('ana') + long.repeat(1_500) + line('ben'));
+    writeFileSync(join(path, 'postgresql.log.1'), long.repeat(400) + line('ana') + long.repeat(400) + line('ben'));
     aws.rds.addInstance({ identifier: 'wide', resourceId: 'db-WIDE', engineVersion: '17.4', logDirectory: path });
     const id = await target({ logSource: 'rds', resourceId: 'db-WIDE' });
     await look(id);
