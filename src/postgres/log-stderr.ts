@@ -37,9 +37,9 @@ interface Prefix {
   readonly messageAt: number;
 }
 
-/** Where the prefix may end in more than one way: what each says of the process, and the last of them. */
+/** Where the prefix may end in more than one way: whose record it is by each, of those that only SQL brings, and the last of them. */
 interface Doubtful {
-  readonly pids: readonly number[];
+  readonly bySql: readonly number[];
   readonly last: number;
 }
 
@@ -120,15 +120,15 @@ class StderrReading {
       tally.foreign++;
       return end + 1;
     }
-    return 'pids' in begins ? this.doubtful(begins) : this.record(at, begins);
+    return 'bySql' in begins ? this.doubtful(begins) : this.record(at, begins);
   }
 
   /** Nothing of it is believed; whichever end is the right one, behind the line of the last a line is one again. */
-  private doubtful({ pids, last }: Doubtful): number | undefined {
+  private doubtful({ bySql, last }: Doubtful): number | undefined {
     const end = this.text.indexOf('\n', last);
     if (end < 0) return undefined;
     // it may be what says of the record before it that SQL wrote it
-    if (this.open && pids.includes(this.open.prefix.pid)) this.refuse();
+    if (this.open && bySql.includes(this.open.prefix.pid)) this.refuse();
     else this.conclude();
     this.tally.doubtful++;
     return end + 1;
@@ -181,7 +181,7 @@ function beginningAt(text: string, at: number, settled: boolean): Beginning {
   const [closing, pid, level = '', sqlstate] = close;
   if (remote !== '') {
     const others = closesFrom(text, from, index + 1, remote);
-    if (others.length > 0) return { pids: [Number(pid), ...others.map(pidOf)], last: others.at(-1)?.index ?? index };
+    if (others.length > 0) return doubtfulOf([first, ...others]);
   }
   return {
     moment,
@@ -198,7 +198,11 @@ interface Close {
   readonly index: number;
   readonly close: RegExpExecArray;
 }
-const pidOf = ({ close }: Close): number => Number(close[1]);
+
+function doubtfulOf(closes: readonly Close[]): Doubtful {
+  const bySql = closes.filter(({ close }) => BY_SQL.has(close[2] ?? '')).map(({ close }) => Number(close[1]));
+  return { bySql, last: closes.at(-1)?.index ?? 0 };
+}
 
 /** The next place where the names may end. Without a client there are none. */
 function closeFrom(text: string, from: number, after: number, remote: string): Close | undefined {
