@@ -1,20 +1,16 @@
 /** One RDS instance, or an Aurora cluster of a writer and a reader, on this machine: real PostgreSQL behind `front.ts`. */
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { binariesOf, startPostgres } from '../../src/platform/embedded-postgres.ts';
 import type { PostgresMajor, PostgresOptions, PostgresServer } from '../../src/platform/embedded-postgres.ts';
 import { createAuthority } from './authority.ts';
 import type { Authority, Certificate } from './authority.ts';
+import { coldCopy, collected } from './data.ts';
 import { startFront } from './front.ts';
 import type { Front, FrontOptions, Verify } from './front.ts';
 import { furnish, hbaLines, methodOf, RDS_ADMIN } from './roles.ts';
-
-const run = promisify(execFile);
 
 export interface RdsInstanceOptions {
   /** DB instance or cluster identifier. */
@@ -299,22 +295,4 @@ class Instance implements RdsInstance {
     )) ?? { rows: [] };
     await admin?.query(rows[0]?.sql ?? '');
   }
-}
-
-/** As RDS sets it, but for the rotation by size, which a test can reach. */
-const collected = (destination: string): Record<string, string> => ({
-  ...{ logging_collector: 'on', log_destination: destination, log_directory: 'log' },
-  ...{ log_filename: 'postgresql.log.%Y-%m-%d-%H', log_rotation_age: '60', log_truncate_on_rotation: 'off' },
-  ...{ log_connections: 'on', log_disconnections: 'on' },
-});
-
-/** @param from the data directory of a server that is stopped */
-async function coldCopy(from: string, to: string): Promise<void> {
-  if (existsSync(to)) await rm(to, { recursive: true });
-  await run('cp', ['-a', from, to]);
-  await rm(join(to, 'log'), { recursive: true, force: true }); // each server's log is its own
-  const signal = join(to, 'standby.signal');
-  await writeFile(signal, '', { mode: 0o600, flag: 'wx' });
-  const { uid, gid } = await stat(from);
-  if (process.getuid?.() === 0) await chown(signal, uid, gid);
 }

@@ -54,7 +54,13 @@ test('a boundary is asked for where something is given, and nowhere else', () =>
 });
 
 test('what is allowed is what the code calls, and the other way round', () => {
-  const services = { iam: 'iam', rds: 'rds', 'secrets-manager': 'secretsmanager', sts: 'sts', 'cloudwatch-logs': 'logs' };
+  const services = {
+    iam: 'iam',
+    rds: 'rds',
+    'secrets-manager': 'secretsmanager',
+    sts: 'sts',
+    'cloudwatch-logs': 'logs',
+  };
   const called = new Set<string>();
   const sources = readdirSync(import.meta.dirname).filter((name) => /(?<!spec)\.ts$/.test(name));
   for (const source of sources) {

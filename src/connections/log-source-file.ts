@@ -37,7 +37,7 @@ export class FileSource implements LogSource {
       const { mtimeMs, isFile } = await about(join(directory, name));
       if (isFile) found.push({ name, writtenMs: mtimeMs });
     }
-    found.sort((a, b) => a.writtenMs - b.writtenMs || (a.name < b.name ? -1 : 1));
+    found.sort((a, b) => a.writtenMs - b.writtenMs || byName(a.name, b.name));
     return found.map(({ name }) => ({ stream: this.prefix, name, endpointId: this.endpointId }));
   }
 
@@ -90,6 +90,13 @@ export class FileSource implements LogSource {
       'Set USHER_LOG_DIR to a directory that holds it, and let the user that Usher runs as read it.',
     );
   }
+}
+
+/** Of the same moment: `postgresql.log.1` was `postgresql.log` before; else names tell the time. */
+function byName(a: string, b: string): number {
+  if (a.startsWith(`${b}.`)) return -1;
+  if (b.startsWith(`${a}.`)) return 1;
+  return a < b ? -1 : 1;
 }
 
 async function about(path: string): Promise<{ mtimeMs: number; isFile: boolean }> {

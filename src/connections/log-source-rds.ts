@@ -38,16 +38,15 @@ export class RdsSource implements LogSource {
     const parts: Buffer[] = [];
     const marks: LogMark[] = [];
     let [marker, offset] = [from.marker ?? BEGINNING, from.markerOffset];
-    for (let more = true; more && offset - from.offset < most;) {
+    do {
       const portion = await this.logs.portion(this.place, stream.slice(this.prefix.length), name, marker);
       marks.push({ marker, offset });
       parts.push(Buffer.from(portion.text));
       offset += Buffer.byteLength(portion.text);
       // an answer that leads nowhere would be asked for without end
-      more = portion.more && portion.marker !== marker;
+      if (!portion.more || portion.marker === marker) return this.piece(parts, from, marks, true);
       marker = portion.marker;
-      if (!more) return this.piece(parts, from, marks, true);
-    }
+    } while (offset - from.offset < most);
     return this.piece(parts, from, marks, false);
   }
 

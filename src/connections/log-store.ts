@@ -4,10 +4,11 @@ import type { Prisma, ServerLogEvent as EventRow, ServerLogFile as FileRow } fro
 import { Clock } from '../platform/clock.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import type { ServerLogEvent, ServerLogReading } from '../postgres/server-log.contract.js';
+import { insertEvents } from './log-events.queries.js';
 import type { LogCursor, LogFile } from './log-source.js';
 
-/** Rows in one statement: PostgreSQL takes 65,535 parameters. */
-const ROWS = 1_000;
+/** Rows in one statement. */
+const ROWS = 5_000;
 
 /** The beginning of a file: SHA-256 of so many bytes. */
 export interface Head {
@@ -71,8 +72,7 @@ export class LogStore {
 
   private async keep(tx: Tx, { id, targetId, endpointId }: FileRow, events: readonly ServerLogEvent[]): Promise<void> {
     const rows = events.map((event) => ({ ...columnsOf(event), id: v7(), fileId: id, targetId, endpointId }));
-    for (let from = 0; from < rows.length; from += ROWS)
-      await tx.serverLogEvent.createMany({ data: rows.slice(from, from + ROWS), skipDuplicates: true });
+    for (let from = 0; from < rows.length; from += ROWS) await insertEvents(tx, rows.slice(from, from + ROWS));
   }
 }
 
@@ -80,8 +80,8 @@ export class LogStore {
 function columnsOf(event: ServerLogEvent) {
   const { kind, at, toTheMillisecond, pid, sessionId, startedAt, address, port, offset, ...rest } = event;
   const { login, database, ...details } = { login: null, database: null, ...rest };
-  const columns = { kind, at, toTheMillisecond, pid, sessionId, startedAt, address, port, offset: BigInt(offset) };
-  return { ...columns, login, database, details: details as Prisma.InputJsonObject };
+  const columns = { kind, at, toTheMillisecond, pid, sessionId, startedAt, address, port, offset };
+  return { ...columns, login, database, details };
 }
 
 /** A row as the event that it keeps. */

@@ -2,9 +2,10 @@ import { eventOf } from './log-message.js';
 import type { LogRecord } from './log-record.js';
 import type { ServerLogEvent, SkippedPart } from './server-log.contract.js';
 
-const hasNul = (text: string | null): boolean => text?.includes('\0') ?? false;
-const holdsNul = ({ message, login, database, address }: LogRecord): boolean =>
-  hasNul(message) || hasNul(login) || hasNul(database) || hasNul(address);
+/** What a table of PostgreSQL can hold. */
+const isText = (text: string | null): boolean => text === null || (!text.includes('\0') && text.isWellFormed());
+const isWhole = ({ message, login, database, address }: LogRecord): boolean =>
+  isText(message) && isText(login) && isText(database) && isText(address);
 
 /** What a reading collects, whatever the format. */
 export class LogTally {
@@ -16,7 +17,7 @@ export class LogTally {
   /** A record that may tell of a connection. */
   tell(record: LogRecord): void {
     // neither a name nor a message of PostgreSQL's holds a NUL; a disk that lost its last blocks does, and no table can
-    const told = holdsNul(record) ? 'doubtful' : eventOf(record);
+    const told = isWhole(record) ? eventOf(record) : 'doubtful';
     if (told === 'doubtful') this.doubtful++;
     else if (told) this.events.push(told);
   }

@@ -20,7 +20,15 @@ import {
   targetProblems,
   type TargetRow,
 } from './target.js';
-import type { CreateTarget, EndpointInput, PageArgs, Target, TargetPage, UpdateTarget } from './targets.contract.js';
+import type {
+  CreateTarget,
+  EndpointInput,
+  LogSource,
+  PageArgs,
+  Target,
+  TargetPage,
+  UpdateTarget,
+} from './targets.contract.js';
 import { TrustService } from './trust.service.js';
 
 const withEndpoints = { endpoints: { orderBy: { id: 'asc' } } } satisfies Prisma.TargetInclude;
@@ -81,7 +89,7 @@ export class TargetsService {
     return this.db.tx(async (tx) => {
       const before = await this.lock(tx, id);
       const { endpoints, ...given } = input;
-      const plain = { ...given, ...placeless(input) };
+      const plain = { ...given, ...logOf(before, input) };
       this.refuse({ ...before, ...plain, endpoints: endpoints ?? before.endpoints });
       // what was opened at the old address, or by the roots of another authority, could no longer be closed there
       const moved = endpoints !== undefined || (input.engineMode ?? before.engineMode) !== before.engineMode;
@@ -93,7 +101,7 @@ export class TargetsService {
         ...(endpoints && { endpoints: { create: endpoints.map(endpointRow) } }),
       };
       const row = await tx.target.update({ where: { id: before.id }, data, include: withEndpoints });
-      const details = { changed: changesOf(before, { ...input, ...placeless(input) }) };
+      const details = { changed: changesOf(before, { ...input, ...logOf(before, input) }) };
       await this.audit.append(tx, actor, { action: 'target.update', targetId: row.id, details });
       return presentTarget(row);
     });
@@ -218,9 +226,10 @@ export class TargetsService {
   }
 }
 
-/** A source that has no place takes the place of the one before it away. */
-const placeless = ({ logSource, logPlace }: UpdateTarget): { logPlace?: null } =>
-  (logSource === 'none' || logSource === 'rds') && logPlace === undefined ? { logPlace: null } : {};
+/** Where the log is read after an update: another source has another place, or none. */
+function logOf(before: TargetRow, { logSource = before.logSource as LogSource, logPlace }: UpdateTarget) {
+  return { logSource, logPlace: logPlace ?? (logSource === before.logSource ? before.logPlace : null) };
+}
 
 /** How many grants of it are not over, and how many requests wait. */
 async function inUse(

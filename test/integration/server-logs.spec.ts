@@ -89,7 +89,7 @@ describe('files', () => {
     writeFileSync(file, ana + ben.slice(0, 60));
     await look(id);
     await look(id);
-    expect(await logins(id)).toEqual(['ana']);
+    expect(await logins(id)).toEqual([]); // whether what follows ana's is of hers is not yet to be seen
     appendFileSync(file, ben.slice(60));
     await Promise.all([look(id), look(id)]);
     await look(id);
@@ -122,14 +122,23 @@ describe('files', () => {
     const path = directory();
     const [first, next] = [join(path, 'postgresql.log.1'), join(path, 'postgresql.log.2')];
     const id = await target({ logSource: 'file', logPlace: path });
-    writeFileSync(first, line('early'));
-    await look(id);
-    rmSync(first);
-    writeFileSync(next, line('late'));
-    await look(id);
-    writeFileSync(next, line('anew'));
-    await look(id);
-    await look(id);
+    const changes = {
+      early: () => {
+        writeFileSync(first, line('early'));
+      },
+      late: () => {
+        rmSync(first);
+        writeFileSync(next, line('late'));
+      },
+      anew: () => {
+        writeFileSync(next, line('anew'));
+      },
+    };
+    for (const change of Object.values(changes)) {
+      change();
+      await look(id);
+      await look(id);
+    }
     expect(await logins(id)).toEqual(['early', 'late', 'anew']);
     const { gaps } = await log(id);
     expect(gaps.map(({ kind }) => kind).sort()).toEqual(['log_lost', 'log_rewritten']);
@@ -170,7 +179,7 @@ describe('files', () => {
     const id = await target({ logSource: 'file', logPlace: before });
     await look(id);
     await look(id);
-    await dave.patch(`/v1/targets/${id}`, { logPlace: after });
+    expect((await dave.patch(`/v1/targets/${id}`, { logPlace: after })).status).toBe(200);
     await look(id);
     await look(id);
     expect([await logins(id), (await log(id)).gaps]).toEqual([['ana', 'ben'], []]);
@@ -179,10 +188,10 @@ describe('files', () => {
   test('a long log is read in many pieces, in the middle of which the service may die', async () => {
     const path = directory();
     const id = await target({ logSource: 'file', logPlace: path });
-    const many = Array.from({ length: 12_000 }, (_, at) => line('ana', at + 1)).join('');
+    const many = Array.from({ length: 9_000 }, (_, at) => line('ana', at + 1)).join('');
     writeFileSync(join(path, 'postgresql.log.1'), many);
     await usher.database.owner.query(`CREATE FUNCTION pg_temp_fail() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN IF NEW."offset" > 1500000 THEN RAISE 'down'; END IF; RETURN NEW; END $$`);
+      $$ BEGIN IF NEW."offset" > 1200000 THEN RAISE 'down'; END IF; RETURN NEW; END $$`);
     await usher.database.owner.query(
       'CREATE TRIGGER down BEFORE UPDATE ON server_log_file FOR EACH ROW EXECUTE FUNCTION pg_temp_fail()',
     );
@@ -193,7 +202,7 @@ describe('files', () => {
     await look(id);
     await look(id);
     const after = await rows(id);
-    expect([after.length, new Set(after.map(({ offset }) => offset)).size]).toEqual([12_000, 12_000]);
+    expect([after.length, new Set(after.map(({ offset }) => offset)).size]).toEqual([9_000, 9_000]);
   });
 
   test('what is on record is neither changed nor deleted', async () => {
