@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** As RDS sets it, but for the rotation by size, which a test can reach. */
+/** As RDS sets it: a file an hour, with all connections. */
 export const collected = (destination: string): Record<string, string> => ({
   ...{ logging_collector: 'on', log_destination: destination, log_directory: 'log' },
   ...{ log_filename: 'postgresql.log.%Y-%m-%d-%H', log_rotation_age: '60', log_truncate_on_rotation: 'off' },

@@ -136,6 +136,12 @@ describe('the text log with the prefix of RDS', () => {
     expect(read(whole).events).toHaveLength(1);
   });
 
+  test('what no table could hold is not an event', () => {
+    const lost = line('LOG:  connection authorized: user=jane database=app application_name=a\0b');
+    const many = line('LOG:  connection authorized: user=jane database=app', 'jane@app', '10.0.0.1(1)', 9_999_999_999);
+    expect(read(lost + many)).toMatchObject({ events: [], counts: { records: 2, doubtful: 2 } });
+  });
+
   test('what a crash tore is not what the next server went on behind it', () => {
     const torn = line('LOG:  connection authorized: user=jane database=app application_name=ps').trimEnd();
     expect(read(torn + line('LOG:  database system was interrupted', '@', ''))).toMatchObject({

@@ -4,8 +4,10 @@ import type { ServerLogEvent, SkippedPart } from './server-log.contract.js';
 
 /** What a table of PostgreSQL can hold. */
 const isText = (text: string | null): boolean => text === null || (!text.includes('\0') && text.isWellFormed());
-const isWhole = ({ message, login, database, address }: LogRecord): boolean =>
-  isText(message) && isText(login) && isText(database) && isText(address);
+/** A pid is of 32 bits. */
+const MOST_PID = 2_147_483_647;
+const isWhole = ({ pid, message, login, database, address }: LogRecord): boolean =>
+  pid <= MOST_PID && isText(message) && isText(login) && isText(database) && isText(address);
 
 /** What a reading collects, whatever the format. */
 export class LogTally {
@@ -16,7 +18,7 @@ export class LogTally {
 
   /** A record that may tell of a connection. */
   tell(record: LogRecord): void {
-    // neither a name nor a message of PostgreSQL's holds a NUL; a disk that lost its last blocks does, and no table can
+    // what PostgreSQL wrote a table can hold; a file that lost its last blocks has NULs there, and would stop all that follows
     const told = isWhole(record) ? eventOf(record) : 'doubtful';
     if (told === 'doubtful') this.doubtful++;
     else if (told) this.events.push(told);
