@@ -13,7 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventIn } from '../../src/connections/log-store.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { readLog } from '../../src/postgres/log-lines.js';
+import { LogReaderJobs } from '../../src/connections/log-reader.job.js';
 import { LogReader } from '../../src/connections/log-reader.service.js';
 import { known } from '../support/people.ts';
 import { anyMajor } from '../support/majors.ts';
@@ -214,6 +216,24 @@ describe('files', () => {
       await expect(usher.database.owner.query(sql)).rejects.toThrow(/append only/);
     await expect(usher.database.owner.query('UPDATE server_log_file SET "offset" = 0')).rejects.toThrow(/forwards/);
   });
+});
+
+test('a log is due when it was never read, and again when its time has come', async () => {
+  const jobs = usher.app.get(LogReaderJobs, { strict: false });
+  await usher.app.get(Jobs, { strict: false }).start();
+  const due = async (): Promise<string[]> => {
+    await usher.database.owner.query(`DELETE FROM pgboss.job WHERE name = 'read-logs'`);
+    await jobs.tick();
+    const sql = `SELECT data->>'targetId' AS id FROM pgboss.job WHERE name = 'read-logs'`;
+    return (await usher.database.owner.query<{ id: string }>(sql)).rows.map(({ id }) => id);
+  };
+  const [logged, silent] = [await target({ logSource: 'file', logPlace: directory() }), await target({})];
+  const first = await due();
+  expect([first.includes(logged), first.includes(silent)]).toEqual([true, false]);
+  await look(logged);
+  expect(await due()).not.toContain(logged);
+  usher.clock.move(61_000);
+  expect(await due()).toContain(logged);
 });
 
 describe('a real server', () => {
