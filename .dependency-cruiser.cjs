@@ -166,7 +166,7 @@ module.exports = {
       severity: 'error',
       comment: 'an import that leads nowhere',
       from: {},
-      to: { couldNotResolve: true, pathNot: '^(iam|sts|rds|secretsmanager):' },
+      to: { couldNotResolve: true, pathNot: '^(iam|sts|rds|secretsmanager|logs):' },
     },
   ],
   options: {

@@ -49,6 +49,12 @@ const servicePolicy = policy(
     Resource: `arn:aws:iam::${ACCOUNT}:policy/usher/*`,
   },
   { Effect: 'Allow', Action: 'iam:ListPolicies', Resource: '*' },
+  { Effect: 'Allow', Action: 'rds:DownloadDBLogFilePortion', Resource: `arn:aws:rds:*:${ACCOUNT}:db:*` },
+  {
+    Effect: 'Allow',
+    Action: ['logs:DescribeLogStreams', 'logs:GetLogEvents'],
+    Resource: `arn:aws:logs:*:${ACCOUNT}:log-group:/aws/rds/*`,
+  },
   { Effect: 'Allow', Action: ['iam:GetAccountSummary', 'rds:Describe*', 'rds:ListTagsForResource'], Resource: '*' },
 );
 

@@ -6,6 +6,7 @@ import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
 import { MonthJobs } from './audit/months.job.js';
 import { Sealer } from './audit/sealer.js';
+import { LogReaderJobs } from './connections/log-reader.job.js';
 import { Sampler } from './connections/sampler.js';
 import { DiscoveryService } from './targets/discovery.service.js';
 import { TrustMirrorService } from './targets/trust-mirror.service.js';
@@ -59,6 +60,7 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(DriftJobs).start();
   await app.get(DiscoveryService).startJobs();
   await app.get(TrustMirrorService).startJobs();
+  await app.get(LogReaderJobs).start();
   await app.get(RequestJobs).start();
   await app.get(IdempotencyJobs).start();
   await app.get(DecisionJobs).start();

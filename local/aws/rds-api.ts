@@ -1,6 +1,7 @@
 /** RDS: the calls that describe databases and certificates. Source: Amazon RDS API Reference, version 2014-10-31. */
 import { ApiError } from './api.ts';
 import type { Call, Handlers } from './api.ts';
+import { logHandlers } from './rds-log-api.ts';
 import { settingHandlers } from './rds-setting-api.ts';
 import { proxyHandlers } from './rds-proxy-api.ts';
 import { certificateShape, clusterShape, endpointShapes, instanceShape, tagShape } from './rds-shapes.ts';
@@ -17,6 +18,7 @@ export function rdsHandlers(rds: RdsStore): Handlers {
     ListTagsForResource: (call) => listTags(rds, call),
     ...proxyHandlers(rds),
     ...settingHandlers(rds),
+    ...logHandlers(rds),
   };
 }
 

@@ -53,6 +53,8 @@ export interface InstanceSeed {
   readonly caIdentifier?: string;
   readonly certificateValidTill?: Date;
   readonly status?: string;
+  /** Of its server, on this machine; absent: it has no log files. */
+  readonly logDirectory?: string;
   readonly tags?: Tags;
   readonly region?: string;
 }

@@ -1,4 +1,4 @@
-/** The stand-in's one HTTP endpoint: STS, IAM, RDS and Secrets Manager behind SigV4, and the CA bundles in the open. */
+/** The stand-in's one HTTP endpoint: STS, IAM, RDS, CloudWatch Logs and Secrets Manager behind SigV4, and the CA bundles in the open. */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -9,6 +9,7 @@ import { accessDenied, decide, layersOf, principalArn } from './authorization.ts
 import { Faults } from './faults.ts';
 import { iamHandlers } from './iam-api.ts';
 import { IamStore } from './iam-store.ts';
+import { LogGroups, logsHandlers } from './logs-api.ts';
 import { rdsHandlers } from './rds-api.ts';
 import { RdsStore } from './rds-store.ts';
 import { authenticate, readAuthorization } from './request-signature.ts';
@@ -40,11 +41,12 @@ export interface AwsStandIn {
   readonly iam: IamStore;
   readonly rds: RdsStore;
   readonly secrets: SecretStore;
+  readonly logs: LogGroups;
   readonly trail: Trail;
   readonly faults: Faults;
   readonly bundles: Bundles;
   /** One more account behind the same address: an access key tells whose it is, and a role names its own. */
-  addAccount(accountId: string): Pick<AwsStandIn, 'accountId' | 'iam' | 'rds' | 'secrets'>;
+  addAccount(accountId: string): Pick<AwsStandIn, 'accountId' | 'iam' | 'rds' | 'secrets' | 'logs'>;
   /** The judgement of the database side on a login token. */
   verifyToken(token: string, expect: ExpectedLogin): TokenVerdict;
   close(): Promise<void>;
@@ -87,7 +89,7 @@ export async function startAws(options: AwsOptions = {}): Promise<AwsStandIn> {
     return account;
   };
   const first = addAccount(accountId);
-  const { iam, rds, secrets } = first;
+  const { iam, rds, secrets, logs } = first;
   const common = { now, trail: new Trail(), faults: new Faults(), bundles: new Bundles(url) };
   const state: State = { ...common, ...first, accounts };
   server.on('request', (request, response) => void respond(state, request, response));
@@ -105,6 +107,7 @@ export async function startAws(options: AwsOptions = {}): Promise<AwsStandIn> {
     iam,
     rds,
     secrets,
+    logs,
     trail: state.trail,
     faults: state.faults,
     addAccount,
@@ -119,6 +122,7 @@ interface Account {
   readonly iam: IamStore;
   readonly rds: RdsStore;
   readonly secrets: SecretStore;
+  readonly logs: LogGroups;
   readonly services: ReadonlyMap<string, Handlers>;
 }
 
@@ -126,13 +130,15 @@ function newAccount(accountId: string, region: string, now: () => Date, all: () 
   const iam = new IamStore(accountId, partitionOf(region), now);
   const rds = new RdsStore(accountId, region);
   const secrets = new SecretStore(accountId, region, now);
+  const logs = new LogGroups(accountId, region);
   const services = new Map<string, Handlers>([
     ['sts', stsHandlers(iam, all)],
     ['iam', iamHandlers(iam)],
     ['rds', rdsHandlers(rds)],
     ['secretsmanager', secretsHandlers(secrets)],
+    ['logs', logsHandlers(logs)],
   ]);
-  return { accountId, iam, rds, secrets, services };
+  return { accountId, iam, rds, secrets, logs, services };
 }
 
 /** What a call meets: the account that its key belongs to, and what all accounts share. */

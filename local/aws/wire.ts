@@ -56,7 +56,7 @@ export function readCall(
   return { action, parameters };
 }
 
-/** Only flat string fields: all that the one JSON call here has. */
+/** Only flat fields: all that the JSON calls here have. */
 function jsonFields(text: string): [string, string][] {
   let value: unknown;
   try {
@@ -67,7 +67,7 @@ function jsonFields(text: string): [string, string][] {
   if (typeof value !== 'object' || value === null)
     throw new ApiError('SerializationException', 'The request body is not a JSON object.');
   return Object.entries(value).flatMap(([key, field]): [string, string][] =>
-    typeof field === 'string' ? [[key, field]] : [],
+    ['string', 'number', 'boolean'].includes(typeof field) ? [[key, String(field)]] : [],
   );
 }
 

@@ -1,20 +1,16 @@
 /** One RDS instance, or an Aurora cluster of a writer and a reader, on this machine: real PostgreSQL behind `front.ts`. */
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { binariesOf, startPostgres } from '../../src/platform/embedded-postgres.ts';
 import type { PostgresMajor, PostgresOptions, PostgresServer } from '../../src/platform/embedded-postgres.ts';
 import { createAuthority } from './authority.ts';
 import type { Authority, Certificate } from './authority.ts';
+import { coldCopy, collected } from './data.ts';
 import { startFront } from './front.ts';
 import type { Front, FrontOptions, Verify } from './front.ts';
 import { furnish, hbaLines, methodOf, RDS_ADMIN } from './roles.ts';
-
-const run = promisify(execFile);
 
 export interface RdsInstanceOptions {
   /** DB instance or cluster identifier. */
@@ -40,6 +36,11 @@ export interface RdsInstanceOptions {
   ports?: { writer?: number; reader?: number };
   /** More server settings. */
   settings?: Record<string, string>;
+  /**
+   * Log files that rotate, in these formats of `log_destination`, of all connections, as RDS writes them; then `log()` has no more
+   * than what comes before them. Absent: one log, which only `log()` shows.
+   */
+  logFiles?: string;
 }
 
 export interface Endpoint {
@@ -68,6 +69,8 @@ export interface RdsInstance {
   caPem: string;
   /** All that the writer or instance has written to its log so far, as RDS shows log files. */
   log(): Promise<string>;
+  /** Where its log files are; only with `logFiles`. */
+  logDirectory(kind?: Endpoint['kind']): string;
   /** Down as in a failure: sessions are cut, ports refuse. Data is kept. */
   stop(): Promise<void>;
   /** Up again after stop(), at the same endpoints. */
@@ -150,6 +153,10 @@ class Instance implements RdsInstance {
     return readFile(logOf(this.#o.dataDir), 'utf8');
   }
 
+  logDirectory(kind?: Endpoint['kind']): string {
+    return join(this.#dataDirs[kind === 'reader' ? 1 : 0] ?? this.#o.dataDir, 'log');
+  }
+
   async stop(): Promise<void> {
     await this.#end(true);
   }
@@ -212,6 +219,7 @@ class Instance implements RdsInstance {
         wal_retrieve_retry_interval: '200ms',
         // a stand-in may lose its data in a power cut; it starts and seeds in half the time
         fsync: 'off',
+        ...(this.#o.logFiles !== undefined && collected(this.#o.logFiles)),
         ...this.#o.settings,
         ...settings,
       }),
@@ -287,14 +295,4 @@ class Instance implements RdsInstance {
     )) ?? { rows: [] };
     await admin?.query(rows[0]?.sql ?? '');
   }
-}
-
-/** @param from the data directory of a server that is stopped */
-async function coldCopy(from: string, to: string): Promise<void> {
-  if (existsSync(to)) await rm(to, { recursive: true });
-  await run('cp', ['-a', from, to]);
-  const signal = join(to, 'standby.signal');
-  await writeFile(signal, '', { mode: 0o600, flag: 'wx' });
-  const { uid, gid } = await stat(from);
-  if (process.getuid?.() === 0) await chown(signal, uid, gid);
 }

@@ -22,7 +22,7 @@ test('no action has a wildcard, and every resource but that of reading is in the
           expect(
             Action.every((name) => /^(?:rds:(?:Describe|List)|iam:GetAccountSummary$|iam:ListPolicies$)/.test(name)),
           ).toBe(true);
-        else expect(resource).toMatch(/^arn:aws-us-gov:(?:iam|rds|rds-db|secretsmanager):(?:\*)?:210987654321:/);
+        else expect(resource).toMatch(/^arn:aws-us-gov:(?:iam|logs|rds|rds-db|secretsmanager):(?:\*)?:210987654321:/);
     }
 });
 
@@ -39,9 +39,9 @@ test('session mode alone writes nothing into IAM and reads nothing of RDS', () =
   expect(actions.filter((name) => !name.startsWith('sts:'))).toEqual(['iam:SimulatePrincipalPolicy']);
 });
 
-test('unless it is asked for, no database is changed and no secret is read', () => {
+test('unless it is asked for, no database is changed, no secret and no log is read', () => {
   const actions = accountPolicies(ask, usualModes).broker.Statement.flatMap(({ Action }) => Action);
-  expect(actions.filter((name) => /^secretsmanager:|^rds:(?!Describe|List)/.test(name))).toEqual([]);
+  expect(actions.filter((name) => /^secretsmanager:|^logs:|^rds:(?!Describe|List)|LogFile/.test(name))).toEqual([]);
 });
 
 test('a boundary is asked for where something is given, and nowhere else', () => {
@@ -54,7 +54,13 @@ test('a boundary is asked for where something is given, and nowhere else', () =>
 });
 
 test('what is allowed is what the code calls, and the other way round', () => {
-  const services = { iam: 'iam', rds: 'rds', 'secrets-manager': 'secretsmanager', sts: 'sts' };
+  const services = {
+    iam: 'iam',
+    rds: 'rds',
+    'secrets-manager': 'secretsmanager',
+    sts: 'sts',
+    'cloudwatch-logs': 'logs',
+  };
   const called = new Set<string>();
   const sources = readdirSync(import.meta.dirname).filter((name) => /(?<!spec)\.ts$/.test(name));
   for (const source of sources) {

@@ -13,11 +13,11 @@ export interface AccountPolicy {
 }
 
 /** What Usher is used for in an account; each needs permissions of its own. */
-export const accountModes = ['session', 'attached', 'discovery', 'iam-authentication', 'secrets'] as const;
+export const accountModes = ['session', 'attached', 'discovery', 'logs', 'iam-authentication', 'secrets'] as const;
 export type AccountMode = (typeof accountModes)[number];
 /**
  * Those that most accounts need. `iam-authentication` lets Usher change databases (IAM knows no narrower action than
- * ModifyDB…), `secrets` read passwords of broker logins: each is asked for by name.
+ * ModifyDB…), `secrets` read passwords of broker logins, `logs` what servers log, statements too: each is asked for by name.
  */
 export const usualModes: readonly AccountMode[] = ['session', 'attached', 'discovery'];
 
@@ -26,6 +26,7 @@ export const modeUses: Readonly<Record<AccountMode, string>> = {
   session: 'sign tokens by sessions of the connect role',
   attached: 'write policies on users and roles under the people path',
   discovery: 'find databases and read how they are set up',
+  logs: 'read who connected out of the logs of PostgreSQL',
   'iam-authentication': 'switch IAM authentication on',
   secrets: 'read the passwords of broker logins, in secrets whose names start with usher/',
 };
@@ -110,6 +111,27 @@ export const brokerParts = (ask: AccountPoliciesOf): Readonly<Record<AccountMode
   }),
   attached: of(...attached(ask)),
   discovery: of({ Sid: 'ReadRds', Effect: 'Allow', Action: READ_RDS, Resource: ['*'] }),
+  logs: of(
+    {
+      Sid: 'ReadLogFiles',
+      Effect: 'Allow',
+      Action: ['rds:DescribeDBLogFiles', 'rds:DownloadDBLogFilePortion'],
+      Resource: [`arn:${ask.partition}:rds:*:${ask.accountId}:db:*`],
+    },
+    // which instances a target has, and so whose files these are; RDS names no resource for it
+    {
+      Sid: 'FindInstances',
+      Effect: 'Allow',
+      Action: ['rds:DescribeDBInstances', 'rds:DescribeDBClusters'],
+      Resource: ['*'],
+    },
+    {
+      Sid: 'ReadLogStreams',
+      Effect: 'Allow',
+      Action: ['logs:DescribeLogStreams', 'logs:GetLogEvents'],
+      Resource: [`arn:${ask.partition}:logs:*:${ask.accountId}:log-group:/aws/rds/*`],
+    },
+  ),
   'iam-authentication': of({
     Sid: 'SwitchIamAuthenticationOn',
     Effect: 'Allow',

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../platform/state/database.js';
 
 /** The AWS services whose address an account may have of its own. */
-export const addressedServices = ['rds', 'iam', 'sts', 'secretsmanager'] as const;
+export const addressedServices = ['rds', 'iam', 'sts', 'secretsmanager', 'logs'] as const;
 export type AddressedService = (typeof addressedServices)[number];
 
 /** One AWS account as an administrator registered it. */

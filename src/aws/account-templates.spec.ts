@@ -122,7 +122,7 @@ test('both leave out what was not asked for by name, and have no policy without 
   const cf = cloudFormation('account') as Json;
   for (const [name, { 'Fn::Equals': equals }] of Object.entries<Json>(cf.Conditions)) {
     expect(equals).toEqual([{ Ref: name }, 'true']);
-    expect(cf.Parameters[name].Default).toBe(String(!/Authentication|Secrets/.test(name)));
+    expect(cf.Parameters[name].Default).toBe(String(!/Authentication|Secrets|Logs/.test(name)));
   }
   const always = Object.entries<Json>(cf.Resources).filter(([, { Condition }]) => Condition === undefined);
   expect(always.map(([name]) => name)).toEqual(['BrokerRoleResource', 'ItselfPolicy']);

@@ -6,10 +6,20 @@ import { AWS_CONFIG, type AwsConfig } from './config.js';
 import { IamService } from './iam.service.js';
 import { RdsService } from './rds.service.js';
 import { SecretsService } from './secrets.service.js';
+import { ServerLogsService } from './server-logs.service.js';
 import { SignerService } from './signer.service.js';
 import { StsService } from './sts.service.js';
 
-const services = [AwsAccounts, AccountDoorService, StsService, SignerService, IamService, RdsService, SecretsService];
+const services = [
+  AwsAccounts,
+  AccountDoorService,
+  StsService,
+  SignerService,
+  IamService,
+  RdsService,
+  ServerLogsService,
+  SecretsService,
+];
 
 /** Every call to AWS. Configured once, in `app.module`; its services are then there for all modules. */
 @Module({})

@@ -4,7 +4,8 @@ import { terraform } from '../aws/account-terraform.js';
 import { needed, read, UsageError, type Command } from './command.js';
 
 const help = `usage: npm run usher -- aws-policy --account <12 digits> --usher <ARN> --external-id <text>
-         [--mode session] [--mode attached] [--mode discovery] [--mode iam-authentication] [--mode secrets]
+         [--mode session] [--mode attached] [--mode discovery] [--mode logs] [--mode iam-authentication]
+         [--mode secrets]
          [--partition aws|aws-cn|aws-us-gov] [--broker-role usher-broker] [--connect-role usher-connect]
          [--people-path people/] [--people-boundary <ARN>]
    or: npm run usher -- aws-policy --format terraform|cloudformation [--part account|usher]

@@ -9,6 +9,15 @@ import { DiagnosisLooks } from './diagnosis-looks.js';
 import { DiagnosisController } from './diagnosis.controller.js';
 import { DiagnosisResolver } from './diagnosis.resolver.js';
 import { DiagnosisService } from './diagnosis.service.js';
+import { LogFiles } from './log-files.js';
+import { ObservationGaps } from './log-gaps.js';
+import { LogReaderJobs } from './log-reader.job.js';
+import { LogReader } from './log-reader.service.js';
+import { LogReadingController } from './log-reading.controller.js';
+import { LogReadingResolver } from './log-reading.resolver.js';
+import { LogReadingService } from './log-reading.service.js';
+import { LogSources } from './log-sources.service.js';
+import { LogStore } from './log-store.js';
 import { Observer } from './observer.service.js';
 import { PasswordsService } from './passwords.service.js';
 import { Sampler } from './sampler.js';
@@ -19,7 +28,7 @@ import { TokenSigning } from './tokens.signing.js';
 /** Using a grant, and seeing who connected. */
 @Module({
   imports: [GrantsModule, PolicyModule, TargetsModule],
-  controllers: [ConnectionsController, DiagnosisController],
+  controllers: [ConnectionsController, DiagnosisController, LogReadingController],
   providers: [
     TokensService,
     TokenSigning,
@@ -28,11 +37,19 @@ import { TokenSigning } from './tokens.signing.js';
     ConnectionsService,
     Observer,
     Sampler,
+    LogSources,
+    LogFiles,
+    LogStore,
+    ObservationGaps,
+    LogReader,
+    LogReaderJobs,
+    LogReadingService,
+    LogReadingResolver,
     ConnectionsResolver,
     DiagnosisService,
     DiagnosisLooks,
     DiagnosisResolver,
   ],
-  exports: [Sampler, Observer],
+  exports: [Sampler, Observer, ObservationGaps, LogReader, LogReaderJobs],
 })
 export class ConnectionsModule {}

@@ -77,6 +77,10 @@ export interface Settings {
   readonly tokensPerSecond: number;
   /** Seconds between two looks at who is connected; 0 switches the sampler off. */
   readonly sampleSeconds: number;
+  /** Minutes between two looks at the logs of targets that have one to read; 0 reads none. */
+  readonly logMinutes: number;
+  /** Below which log files may be read; undefined: none is. */
+  readonly logDirectory: string | undefined;
   readonly drift: {
     /** Minutes between two comparisons of a target with the store; 0 switches them off. */
     readonly minutes: number;
@@ -317,6 +321,8 @@ export function readSettings(env: Environment): Settings {
     anonymousCallsPerMinute: integer(env, 'USHER_ANONYMOUS_CALLS_PER_MINUTE', 120, 0, 1_000_000),
     tokensPerSecond: integer(env, 'USHER_TOKENS_PER_SECOND', 150, 1, 1_000_000),
     sampleSeconds: integer(env, 'USHER_SAMPLE_SECONDS', 5, 0, 3600),
+    logMinutes: integer(env, 'USHER_LOG_MINUTES', 1, 0, 1440),
+    logDirectory: text(env, 'USHER_LOG_DIR'),
     drift: {
       minutes: integer(env, 'USHER_DRIFT_MINUTES', 5, 0, 1440),
       mode: oneOf(env, 'USHER_DRIFT_MODE', 'repair', ['report', 'repair']),

@@ -456,6 +456,7 @@ async function serveOn(port: number, runDir: string, o: PostgresOptions, place: 
     unix_socket_directories: runDir,
     hba_file: join(runDir, 'pg_hba.conf'),
   };
+  const collected = settingsOf(o, runDir)['logging_collector'] === 'on';
   const args = [
     '-D',
     dataDir,
@@ -469,12 +470,14 @@ async function serveOn(port: number, runDir: string, o: PostgresOptions, place: 
     ...as(user),
     output: 'watch',
     ...(o.logFile !== undefined && { logFile: o.logFile }),
-    readyText: 'database system is ready to accept',
+    // a server with a collector says on its own output no more than where the rest of its log goes
+    readyText: collected ? 'redirecting log output' : 'database system is ready to accept',
     endSignal: 'SIGINT',
     removeAtEnd: afterwards === 'remove' ? [runDir, dataDir] : [runDir],
     removeIfOrphaned: afterwards === 'keep unless orphaned' ? [dataDir] : [],
   });
   await kept.ready;
+  if (collected) await awaitReady(dataDir, kept);
   kept.unref();
   return {
     host: '127.0.0.1',
@@ -489,6 +492,18 @@ async function serveOn(port: number, runDir: string, o: PostgresOptions, place: 
     },
     reload: async () => void process.kill(kept.pid, 'SIGHUP'),
   };
+}
+
+/** The eighth line of postmaster.pid is the state of the server (PostgreSQL, `pidfile.h`). */
+async function awaitReady(dataDir: string, kept: KeptProcess): Promise<void> {
+  let ended: Ended | undefined;
+  void kept.ended.then((end) => (ended = end));
+  for (;;) {
+    const lines = (await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+    if (lines[7]?.trim() === 'ready') return;
+    if (ended !== undefined) throw new Error(`postgres ended before it was ready:\n${ended.tail}`);
+    await delay(20);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------- where it lives

@@ -28,6 +28,8 @@ export class AccountEndpoints {
   iam: string | null;
   sts: string | null;
   secretsmanager: string | null;
+  /** CloudWatch Logs */
+  logs: string | null;
 }
 
 /** An AWS account that Usher works in. */
@@ -67,6 +69,10 @@ export class AccountEndpointsInput {
   @IsOptional()
   @Matches(URL_TEXT)
   secretsmanager?: string;
+  /** CloudWatch Logs */
+  @IsOptional()
+  @Matches(URL_TEXT)
+  logs?: string;
 }
 
 @InputType()

@@ -215,7 +215,13 @@ const taken = (error: unknown): never => {
 
 /** What goes out: field by field, and never the external id. */
 const present = (row: Row): Account => {
-  const { rds = null, iam = null, sts = null, secretsmanager = null } = row.endpoints as Partial<AccountEndpoints>;
+  const {
+    rds = null,
+    iam = null,
+    sts = null,
+    secretsmanager = null,
+    logs = null,
+  } = row.endpoints as Partial<AccountEndpoints>;
   return {
     id: row.id,
     accountId: row.accountId,
@@ -225,7 +231,7 @@ const present = (row: Row): Account => {
     hasExternalId: row.externalId !== null,
     connectRole: row.connectRole,
     regions: row.regions,
-    endpoints: { rds, iam, sts, secretsmanager },
+    endpoints: { rds, iam, sts, secretsmanager, logs },
     enabled: row.enabled,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,

@@ -57,6 +57,22 @@ test('people are given the proxy where there is one, else where roles are made',
   expect(usual(endpoints('reader'))).toBeUndefined();
 });
 
+test.each([
+  [{ kind: 'rds-instance', logSource: 'file', logPlace: '/var/log/postgresql' }, []],
+  [{ kind: 'rds-instance', logSource: 'cloudwatch', logPlace: '/aws/rds/instance/x/postgresql' }, []],
+  [{ kind: 'rds-instance', logSource: 'rds' }, []],
+  [{ kind: 'rds-instance' }, []],
+  [{ kind: 'rds-instance', logSource: 'file' }, ['logPlace']],
+  [{ kind: 'rds-instance', logSource: 'file', logPlace: 'log' }, ['logPlace']],
+  [{ kind: 'rds-instance', logSource: 'cloudwatch', logPlace: 'a b' }, ['logPlace']],
+  [{ kind: 'rds-instance', logSource: 'rds', logPlace: '/var/log' }, ['logPlace']],
+  [{ kind: 'rds-proxy', logSource: 'rds', brokerSecret: 'env:USHER_SECRET_X' }, ['logSource']],
+])('of where the log of %j is read, what does not fit is told', (target, fields) => {
+  const resourceId = target.kind === 'rds-proxy' ? 'prx-abc' : 'db-ABC';
+  const problems = targetProblems({ resourceId, endpoints: endpoints('instance'), ...target });
+  expect(problems.map(({ field }) => field)).toEqual(fields);
+});
+
 describe('a row', () => {
   const row: TargetRow = {
     id: 't',
@@ -77,6 +93,9 @@ describe('a row', () => {
     brokerLogin: 'usher_broker',
     brokerSecret: 'file:/run/secrets/broker',
     connectRole: null,
+    logSource: 'none',
+    logFormat: 'stderr',
+    logPlace: null,
     tags: {},
     enabled: true,
     createdAt: new Date(0),

@@ -7,6 +7,8 @@ import type {
   EndpointInput,
   EndpointKind,
   EngineMode,
+  LogFormat,
+  LogSource,
   Target,
   TargetEnvironment,
   TargetKind,
@@ -34,6 +36,9 @@ export const presentTarget = (row: TargetRow): Target => ({
   brokerLogin: row.brokerLogin,
   brokerAuthentication: row.brokerSecret === null ? 'iam' : 'secret',
   connectRole: row.connectRole,
+  logSource: row.logSource as LogSource,
+  logFormat: row.logFormat as LogFormat,
+  logPlace: row.logPlace,
   enabled: row.enabled,
   endpoints: row.endpoints.map(({ id, kind, connectHost, tokenHost, port }) => ({
     id,
@@ -113,6 +118,8 @@ export function targetProblems(target: {
   endpoints: readonly { kind: string }[];
   brokerSecret?: string | null;
   engineMode?: string;
+  logSource?: string;
+  logPlace?: string | null;
 }): FieldProblem[] {
   const shape = shapes.get(target.kind);
   if (!shape) return [{ field: 'kind', message: 'The kind is not known.' }];
@@ -135,6 +142,7 @@ export function targetProblems(target: {
     });
   if (target.engineMode === 'serverless' && target.kind !== 'aurora-cluster')
     problems.push({ field: 'engineMode', message: 'Only a target of kind aurora-cluster is Aurora Serverless v1.' });
+  problems.push(...logProblems(target));
   if (target.kind === 'rds-proxy' && !target.brokerSecret)
     problems.push({
       field: 'brokerSecret',
@@ -142,6 +150,27 @@ export function targetProblems(target: {
         "A proxy needs brokerSecret: the IAM id is the proxy's, so the broker cannot sign its own way into the database behind it.",
     });
   return problems;
+}
+
+/** A source that needs a place has one, and no other; RDS has no log of a proxy that PostgreSQL writes. */
+function logProblems(target: { kind: string; logSource?: string; logPlace?: string | null }): FieldProblem[] {
+  const { kind, logSource = 'none', logPlace = null } = target;
+  const problem = (field: string, message: string): FieldProblem[] => [{ field, message }];
+  if (logSource === 'rds' && kind === 'rds-proxy')
+    return problem(
+      'logSource',
+      'A proxy has no PostgreSQL log: register the database behind it, and read its log there.',
+    );
+  if (logSource === 'file' && !logPlace?.startsWith('/'))
+    return problem(
+      'logPlace',
+      'A log that is read from files needs the absolute path of their directory, or of one file.',
+    );
+  if (logSource === 'cloudwatch' && (logPlace === null || !/^[\w/.#-]+$/.test(logPlace)))
+    return problem('logPlace', 'A log that is read from CloudWatch needs the name of a log group.');
+  if ((logSource === 'none' || logSource === 'rds') && logPlace !== null)
+    return problem('logPlace', 'Only the sources file and cloudwatch have a place.');
+  return [];
 }
 
 /** An address that is named twice with the same kind would be one endpoint with two ids. */

@@ -66,12 +66,34 @@ export enum Sensitivity {
 }
 registerEnumType(Sensitivity, { name: 'Sensitivity' });
 
+/** Where the PostgreSQL log of a target is read. */
+export enum LogSource {
+  none = 'none',
+  /** Files on the machine that Usher runs on */
+  file = 'file',
+  /** The log files of the RDS API */
+  rds = 'rds',
+  cloudwatch = 'cloudwatch',
+}
+registerEnumType(LogSource, { name: 'LogSource' });
+
+/** As in log_destination. */
+export enum LogFormat {
+  /** With the prefix of RDS */
+  stderr = 'stderr',
+  csv = 'csv',
+  json = 'json',
+}
+registerEnumType(LogFormat, { name: 'LogFormat' });
+
 const HOST = { require_tld: false, allow_numeric_tld: true };
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 /** A group role of PostgreSQL; the guard on the target refuses those that reach too far. */
 const ROLE = /^[a-z_][a-z0-9_]{0,62}$/;
 /** Printable, no control characters, no line breaks. */
 const PLAIN = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
+/** An absolute path that leads nowhere upwards, or the name of a log group (CloudWatch Logs API, CreateLogGroup). */
+const LOG_PLACE = /^(?!.*\/\.\.?(?:\/|$))[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
 /** One address of a target. */
 @ObjectType()
@@ -111,6 +133,11 @@ export class Target {
   /** iam, or secret when the broker reads a password at use */
   brokerAuthentication: string;
   connectRole: string | null;
+  /** Where its PostgreSQL log is read, to see who connected */
+  logSource: LogSource;
+  logFormat: LogFormat;
+  /** Of file: the directory or file. Of cloudwatch: the log group */
+  logPlace: string | null;
   enabled: boolean;
   endpoints: Endpoint[];
   createdAt: Date;
@@ -211,6 +238,19 @@ export class CreateTarget {
   @IsOptional()
   @Matches(/^[\w+=,.@/-]{1,128}$/)
   connectRole?: string;
+  /** Where its PostgreSQL log is read, to see who connected; none when left out */
+  @IsOptional()
+  @IsEnum(LogSource)
+  logSource?: LogSource;
+  /** stderr when left out */
+  @IsOptional()
+  @IsEnum(LogFormat)
+  logFormat?: LogFormat;
+  /** Only of file, the directory or file, below USHER_LOG_DIR; and of cloudwatch, the log group */
+  @IsOptional()
+  @Matches(LOG_PLACE)
+  @MaxLength(512)
+  logPlace?: string;
 }
 
 /** Fields left out stay as they are. What the target is (kind, account, region, resource id) cannot be changed. */
@@ -248,6 +288,18 @@ export class UpdateTarget {
   @ValidateNested({ each: true })
   @Type(() => EndpointInput)
   endpoints?: EndpointInput[];
+  /** Where its PostgreSQL log is read; a source without a place takes the place away */
+  @IsOptional()
+  @IsEnum(LogSource)
+  logSource?: LogSource;
+  @IsOptional()
+  @IsEnum(LogFormat)
+  logFormat?: LogFormat;
+  /** Of file: the directory or file, below USHER_LOG_DIR. Of cloudwatch: the log group */
+  @IsOptional()
+  @Matches(LOG_PLACE)
+  @MaxLength(512)
+  logPlace?: string;
   /** false: nothing new is opened; what is open ends as planned */
   @IsOptional()
   @IsBoolean()

@@ -20,7 +20,15 @@ import {
   targetProblems,
   type TargetRow,
 } from './target.js';
-import type { CreateTarget, EndpointInput, PageArgs, Target, TargetPage, UpdateTarget } from './targets.contract.js';
+import type {
+  CreateTarget,
+  EndpointInput,
+  LogSource,
+  PageArgs,
+  Target,
+  TargetPage,
+  UpdateTarget,
+} from './targets.contract.js';
 import { TrustService } from './trust.service.js';
 
 const withEndpoints = { endpoints: { orderBy: { id: 'asc' } } } satisfies Prisma.TargetInclude;
@@ -80,7 +88,8 @@ export class TargetsService {
     this.policy.authorize(actor, 'administerTargets');
     return this.db.tx(async (tx) => {
       const before = await this.lock(tx, id);
-      const { endpoints, ...plain } = input;
+      const { endpoints, ...given } = input;
+      const plain = { ...given, ...logOf(before, input) };
       this.refuse({ ...before, ...plain, endpoints: endpoints ?? before.endpoints });
       // what was opened at the old address, or by the roots of another authority, could no longer be closed there
       const moved = endpoints !== undefined || (input.engineMode ?? before.engineMode) !== before.engineMode;
@@ -92,7 +101,7 @@ export class TargetsService {
         ...(endpoints && { endpoints: { create: endpoints.map(endpointRow) } }),
       };
       const row = await tx.target.update({ where: { id: before.id }, data, include: withEndpoints });
-      const details = { changed: changesOf(before, input) };
+      const details = { changed: changesOf(before, { ...input, ...logOf(before, input) }) };
       await this.audit.append(tx, actor, { action: 'target.update', targetId: row.id, details });
       return presentTarget(row);
     });
@@ -215,6 +224,11 @@ export class TargetsService {
         fields,
       });
   }
+}
+
+/** Where the log is read after an update: another source has another place, or none. */
+function logOf(before: TargetRow, { logSource = before.logSource as LogSource, logPlace }: UpdateTarget) {
+  return { logSource, logPlace: logPlace ?? (logSource === before.logSource ? before.logPlace : null) };
 }
 
 /** How many grants of it are not over, and how many requests wait. */

@@ -79,7 +79,8 @@ const worldOf = (ids: World['ids']): World => ({
       databases: ['orders', 'postgres'],
     },
     ...{ rds: ['https://localhost:1'], sts: ['https://localhost:1'], iam: ['https://localhost:1'], wait: ['none'] },
-    ...{ secretsmanager: ['https://localhost:1'], brokerRoleArn: ['arn:aws:iam::111122223333:role/usher'] },
+    ...{ secretsmanager: ['https://localhost:1'], logs: ['https://localhost:1'], logPlace: ['/var/log', '/aws/rds/x'] },
+    ...{ brokerRoleArn: ['arn:aws:iam::111122223333:role/usher'] },
   },
 });
 

@@ -115,6 +115,7 @@ const rest: Record<string, { row: Row; query?: string; body?: () => object }> = 
   'POST /v1/policies/simulate': { row: admin(200), body: () => ({ text: shippedPolicy, last: 1 }) },
   'POST /v1/policies/rollback': { row: admin(200), body: () => ({ number: 0 }) },
   'GET /v1/targets/{id}/readiness': { row: [403, 403, 200, 200] },
+  'GET /v1/targets/{id}/server-log': { row: [403, 403, 200, 200] },
   'POST /v1/targets/{id}/iam-authentication': { row: admin(200) },
   'POST /v1/discoveries': { row: admin(201), body: () => ({}) },
   'GET /v1/discoveries/{discoveryId}': { row: admin(200) },
@@ -362,6 +363,7 @@ const twins: Record<
     mutation: true,
   },
   targetReadiness: { of: 'GET /v1/targets/{id}/readiness', call: '(targetId: "{id}") { verdict }' },
+  serverLog: { of: 'GET /v1/targets/{id}/server-log', call: '(targetId: "{id}") { source }' },
   enableIamAuthentication: {
     of: 'POST /v1/targets/{id}/iam-authentication',
     call: '(targetId: "{id}") { changed }',

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AwsStandIn } from '../../local/aws/server.ts';
 import { AccountDoorService } from '../../src/aws/account-door.service.ts';
@@ -13,6 +16,7 @@ import { connectPolicy, dbUserArn } from '../../src/aws/connect-policy.ts';
 import { IamService } from '../../src/aws/iam.service.ts';
 import { RdsService } from '../../src/aws/rds.service.ts';
 import { SecretsService } from '../../src/aws/secrets.service.ts';
+import { ServerLogsService } from '../../src/aws/server-logs.service.ts';
 import { StsService } from '../../src/aws/sts.service.ts';
 import { DomainError } from '../../src/platform/errors.ts';
 import { accountsOf, partition, refusalOf, startBrokerAccount } from './aws-account.ts';
@@ -27,6 +31,8 @@ const printed = accountPolicies(
   },
   accountModes,
 );
+const GROUP = '/aws/rds/instance/bills/postgresql';
+const logDirectory = mkdtempSync(join(tmpdir(), 'usher-logs-'));
 const place = { partition, accountId: OTHER, region: 'eu-west-1' };
 
 let account: BrokerAccount;
@@ -57,9 +63,14 @@ beforeAll(async () => {
   secretArn = other.secrets.put('usher/orders', 'word');
   const db = { port: 5432, engineVersion: '17.4', region: 'eu-west-1' };
   other.rds.addCluster({ ...db, identifier: 'orders', resourceId: 'cluster-ORDERS' });
-  other.rds.addInstance({ ...db, identifier: 'bills', resourceId: 'db-BILLS' });
+  writeFileSync(join(logDirectory, 'postgresql.log.2026-03-01-09'), 'a line\n');
+  other.rds.addInstance({ ...db, identifier: 'bills', resourceId: 'db-BILLS', logDirectory });
+  other.logs.put(GROUP, 'bills', [{ timestamp: 1, message: 'a line' }]);
 });
-afterAll(() => account.close());
+afterAll(async () => {
+  rmSync(logDirectory, { recursive: true, force: true });
+  await account.close();
+});
 
 const without = (policy: AccountPolicy, action: string): AccountPolicy => {
   const Statement = policy.Statement.map((each) => ({ ...each, Action: each.Action.filter((a) => a !== action) }));
@@ -93,6 +104,7 @@ async function doEverything(): Promise<void> {
   const accounts = accountsOf(config, [registered]);
   const [sts, iam] = [new StsService(config, accounts), new IamService(accounts)];
   const [rds, secrets] = [new RdsService(accounts), new SecretsService(config, accounts)];
+  const logs = new ServerLogsService(accounts);
   try {
     const tags = sts.tags({ 'usher:grant': 'grant-1' });
     const policy = connectPolicy(arns(1));
@@ -102,12 +114,13 @@ async function doEverything(): Promise<void> {
     const role = other.iam.createRole(`person${++made}`, trust, { path: '/people/', boundaryArn: BOUNDARY });
     await attach(iam, role, 150);
     await discover(rds);
+    await readLogs(logs);
     await secrets.read(secretArn);
     const { items } = await new AccountDoorService(accounts, config).check(registered, role.arn);
     const failed = items.find(({ verdict }) => verdict !== 'pass');
     if (failed) throw new DomainError('unavailable', 'aws_denied', `${failed.name}: ${failed.finding}`);
   } finally {
-    for (const service of [sts, iam, rds, secrets]) service.onApplicationShutdown();
+    for (const service of [sts, iam, rds, logs, secrets]) service.onApplicationShutdown();
   }
 }
 
@@ -142,6 +155,14 @@ async function discover(rds: RdsService): Promise<void> {
   await rds.parameters(place, { kind: 'instance', name: 'default.postgres' });
   await rds.enableIamAuthentication(place, { kind: 'cluster', identifier: 'orders' });
   await rds.enableIamAuthentication(place, { kind: 'instance', identifier: 'bills' });
+}
+
+async function readLogs(logs: ServerLogsService): Promise<void> {
+  const [file] = await logs.files(place, 'bills');
+  await logs.portion(place, 'bills', file?.name ?? '', '0');
+  const [stream] = await logs.streams(place, GROUP);
+  const ask = { group: GROUP, stream: stream?.name ?? '', since: new Date(0), token: undefined };
+  expect((await logs.lines(place, ask)).lines).toHaveLength(1);
 }
 
 test('with exactly what is printed Usher can do all that it does', async () => {

@@ -1,5 +1,8 @@
 /** The stand-in through the AWS CLI, as a person would use it. Needs `aws` (Debian: `apt-get install awscli`). */
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startAws } from '../../local/aws/server.ts';
@@ -131,4 +134,29 @@ test('databases are described, and refusals speak the words of AWS', async () =>
   await expect(cli(nobody, 'rds', 'describe-db-instances')).rejects.toThrow(
     '(AccessDenied) when calling the DescribeDBInstances',
   );
+});
+
+test('log files come down whole, also in pages, and streams are listed', async () => {
+  const logDirectory = mkdtempSync(join(tmpdir(), 'usher-cli-logs-'));
+  const lines = Array.from({ length: 12_000 }, (_, at) => `2026-03-01 10:00:00 UTC::@:[1]:LOG:  line ${at} <&> é\n`);
+  writeFileSync(join(logDirectory, 'postgresql.log.2026-03-01-10'), lines.join(''));
+  aws.rds.addInstance({ identifier: 'logging', resourceId: 'db-LOGGING', engineVersion: '17.4', logDirectory });
+  const instance = ['--db-instance-identifier', 'logging'];
+  const listed = await cli(operator, 'rds', 'describe-db-log-files', ...instance);
+  const size = Buffer.byteLength(lines.join(''));
+  expect(JSON.parse(listed)).toMatchObject({
+    DescribeDBLogFiles: [{ LogFileName: 'error/postgresql.log.2026-03-01-10', Size: size }],
+  });
+  const name = ['--log-file-name', 'error/postgresql.log.2026-03-01-10'];
+  const text = ['--starting-token', '0', '--output', 'text'];
+  const whole = await cli(operator, 'rds', 'download-db-log-file-portion', ...instance, ...name, ...text);
+  for (const line of [lines[0], lines[9_999], lines[10_000], lines[11_999]]) expect(whole).toContain(line?.trimEnd());
+  aws.logs.put('/aws/rds/instance/logging/postgresql', 'logging', [
+    { timestamp: 1_772_359_200_000, message: 'a line' },
+  ]);
+  const stream = ['--log-group-name', '/aws/rds/instance/logging/postgresql', '--log-stream-name', 'logging'];
+  expect(JSON.parse(await cli(operator, 'logs', 'get-log-events', ...stream))).toMatchObject({
+    events: [{ timestamp: 1_772_359_200_000, message: 'a line' }],
+  });
+  rmSync(logDirectory, { recursive: true, force: true });
 });

@@ -16,6 +16,7 @@ export const queues = [
   'ask-again',
   'leave-target',
   'discover',
+  'read-logs',
   'trust-bundles',
 ] as const;
 export type Queue = (typeof queues)[number];

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
+import { DomainError } from '../platform/errors.js';
+import type { ServerLogFormat } from '../postgres/server-log.contract.js';
+import type { LogCursor, LogFile, LogPiece, LogSource } from './log-source.js';
+
+/** A directory has the files of some weeks; more than that is another directory. */
+const MOST_FILES = 5_000;
+const PACKED = /\.(?:gz|bz2|xz|zst|zip)$/;
+
+/** Files of one server, on this machine: those of a directory, or one file with those that it was before rotation. */
+export class FileSource implements LogSource {
+  readonly prefix: string;
+
+  /**
+   * @param allowed the directory of the settings; nothing outside of it is read, by whatever links a path leads there
+   * @param path of a directory or a file
+   */
+  constructor(
+    private readonly allowed: string | undefined,
+    private readonly path: string,
+    private readonly format: ServerLogFormat,
+    private readonly endpointId: string | null,
+  ) {
+    this.prefix = `file:${format}:${path}`;
+  }
+
+  async files(): Promise<LogFile[]> {
+    const path = await this.inside(this.path);
+    const alone = !(await stat(path)).isDirectory();
+    const directory = alone ? dirname(path) : path;
+    const names = (await readdir(directory)).filter((name) => !alone || name.startsWith(basename(path)));
+    const found: { name: string; writtenMs: number }[] = [];
+    for (const name of names.filter((one) => this.isOfFormat(one)).slice(0, MOST_FILES)) {
+      const { mtimeMs, isFile } = await about(join(directory, name));
+      if (isFile) found.push({ name, writtenMs: mtimeMs });
+    }
+    found.sort((a, b) => a.writtenMs - b.writtenMs || byName(a.name, b.name));
+    return found.map(({ name }) => ({ stream: this.prefix, name, endpointId: this.endpointId }));
+  }
+
+  async read({ name }: LogFile, { offset }: LogCursor, most: number): Promise<LogPiece> {
+    return this.with(name, async (file) => {
+      const bytes = Buffer.alloc(most);
+      const { bytesRead } = await file.read(bytes, 0, most, offset);
+      return { bytes: bytes.subarray(0, bytesRead), atEnd: bytesRead < most, marks: [] };
+    });
+  }
+
+  async head({ name }: LogFile, length: number): Promise<string | undefined> {
+    return this.with(name, async (file) => {
+      const bytes = Buffer.alloc(length);
+      const { bytesRead } = await file.read(bytes, 0, length, 0);
+      return bytesRead < length ? undefined : createHash('sha256').update(bytes).digest('hex');
+    });
+  }
+
+  private async with<T>(name: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
+    const path = await this.inside(this.path);
+    const directory = (await stat(path)).isDirectory() ? path : dirname(path);
+    // O_NOFOLLOW: the directory was resolved, so a link here leads elsewhere
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const file = await open(join(directory, name), flags).catch(() => {
+      throw unreadable('A log file cannot be opened.', 'Let the user that Usher runs as read it.');
+    });
+    try {
+      return await work(file);
+    } finally {
+      await file.close();
+    }
+  }
+
+  private isOfFormat(name: string): boolean {
+    if (PACKED.test(name)) return false;
+    const [csv, json] = [/\.csv(?:\.\d+)?$/.test(name), /\.json(?:\.\d+)?$/.test(name)];
+    return this.format === 'csv' ? csv : this.format === 'json' ? json : !csv && !json;
+  }
+
+  /** A missing path and one outside get the same answer: nobody learns which files the host has. */
+  private async inside(path: string): Promise<string> {
+    const [root, real] = await Promise.all([
+      this.allowed === undefined ? undefined : realpath(this.allowed).catch(() => undefined),
+      realpath(path).catch(() => undefined),
+    ]);
+    if (root !== undefined && real !== undefined && (real === root || real.startsWith(root + sep))) return real;
+    throw unreadable(
+      'The log of this target is not in the directory that logs may be read from.',
+      'Set USHER_LOG_DIR to a directory that holds it, and let the user that Usher runs as read it.',
+    );
+  }
+}
+
+/** Of the same moment: `postgresql.log.1` was `postgresql.log` before; else names tell the time. */
+function byName(a: string, b: string): number {
+  if (a.startsWith(`${b}.`)) return -1;
+  if (b.startsWith(`${a}.`)) return 1;
+  return a < b ? -1 : 1;
+}
+
+async function about(path: string): Promise<{ mtimeMs: number; isFile: boolean }> {
+  const found = await stat(path).catch(() => undefined);
+  return { mtimeMs: found?.mtimeMs ?? 0, isFile: found?.isFile() ?? false };
+}
+
+const unreadable = (message: string, advice: string): DomainError =>
+  new DomainError('unavailable', 'target_not_ready', message, advice);
