@@ -59,6 +59,7 @@ export type AuditAction =
   | 'drift.found'
   | 'drift.resolved'
   | 'connection.seen'
+  | 'connection.flagged'
   | 'connection.ended'
   | 'access.refused';
 
