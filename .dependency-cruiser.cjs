@@ -13,7 +13,7 @@ const mayImport = {
   access: ['grants', 'targets', 'policy', 'identity', 'audit', 'postgres', 'aws'],
   connections: ['grants', 'targets', 'policy', 'identity', 'audit', 'postgres', 'aws'],
   evidence: ['targets', 'policy', 'identity', 'audit'],
-  health: ['grants', 'policy', 'identity', 'audit'],
+  health: ['connections', 'grants', 'policy', 'identity', 'audit'],
   // the one module that may open a target for its DBA, and without the service
   cli: ['targets', 'postgres', 'aws', 'audit'],
 };

@@ -5,6 +5,7 @@ import { humanOf } from '../identity/standing.js';
 import type { PersonActor } from '../platform/actor.js';
 import { asId } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
+import { lastUseOf } from './overview.queries.js';
 import { hasVoted, isRequester, presentRequest, withVotes, type RequestRow } from './request.js';
 import { RequestLedger } from './request-ledger.js';
 import type { EarlierRequests, RequesterAccess, NamedPerson, RequestReview } from './request-reviews.contract.js';
@@ -68,10 +69,8 @@ export class RequestReviews {
     return new Map(left.map(({ id, name }) => [id, { id, name }]));
   }
 
-  private async lastUse({ personId, targetId }: RequestRow): Promise<Date | null> {
-    const where = { personId, targetId };
-    const { _max: last } = await this.db.client.connection.aggregate({ where, _max: { lastSeenAt: true } });
-    return last.lastSeenAt;
+  private lastUse({ personId, targetId }: RequestRow): Promise<Date | null> {
+    return lastUseOf(this.db.pool, personId, targetId);
   }
 
   private async earlier({ id, personId, profileId }: RequestRow): Promise<EarlierRequests> {

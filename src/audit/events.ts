@@ -64,6 +64,7 @@ export type AuditAction =
   | 'drift.found'
   | 'drift.resolved'
   | 'connection.seen'
+  | 'connection.flagged'
   | 'connection.ended'
   | 'access.refused';
 

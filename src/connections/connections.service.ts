@@ -1,57 +1,77 @@
 import { Injectable } from '@nestjs/common';
-import type { Connection as Row, Prisma } from '../generated/prisma/client.js';
 import type { Reader } from '../platform/actor.js';
+import { DomainError } from '../platform/errors.js';
 import { readPage, toPage } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
-import { visibility, visibleRows } from '../policy/visibility.js';
+import { visibility, type Visibility } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
-import type { Connection, ConnectionPage, ConnectionQuery } from './connections.contract.js';
+import { findConnections, type Search } from './connection-search.queries.js';
+import type { ConnectionPage, ConnectionQuery } from './connections.contract.js';
+import { present, withEvidence, type Beside, type ConnectionRow } from './connections.present.js';
+import { GapsService } from './gaps.service.js';
 
-/** Who connected, as the observer saw it. */
+/** Who connected, as the observer saw it and as the logs have it. */
 @Injectable()
 export class ConnectionsService {
   constructor(
     private readonly db: Database,
     private readonly policy: PolicyService,
     private readonly targets: TargetsService,
+    private readonly gaps: GapsService,
   ) {}
 
+  /**
+   * Sessions, newest first, with the times of which nothing is known.
+   * @throws DomainError `policy_denied`, `invalid_input`, `invalid_cursor`
+   */
   async list(actor: Reader, query: ConnectionQuery): Promise<ConnectionPage> {
-    const scopes = this.policy.visible(actor, 'viewConnections');
-    const seen = visibleRows(await visibility(actor, scopes, (groups) => this.targets.ownedBy(groups)));
+    const seen = await this.seenBy(actor);
+    const search = searchOf(query);
     const { before, take, limit } = readPage(query);
-    const wanted: Prisma.ConnectionWhereInput = {
-      ...(query.target !== undefined && { targetId: query.target }),
-      ...(query.person !== undefined && { personId: query.person }),
-      ...(query.grant !== undefined && { grantId: query.grant }),
-      ...(query.open !== undefined && { endedAt: query.open ? null : { not: null } }),
+    const ids = await findConnections(this.db.client, seen, search, { before, take });
+    const [rows, gaps] = await Promise.all([this.rows(ids), this.gaps.within(seen, search)]);
+    return { ...toPage(rows, limit, present(await this.beside(rows))), gaps };
+  }
+
+  /** @throws DomainError `policy_denied` */
+  async seenBy(actor: Reader): Promise<Visibility> {
+    const scopes = this.policy.visible(actor, 'viewConnections');
+    return visibility(actor, scopes, (groups) => this.targets.ownedBy(groups));
+  }
+
+  private rows(ids: string[]): Promise<ConnectionRow[]> {
+    const where = { id: { in: ids } };
+    return this.db.client.connection.findMany({ where, include: withEvidence, orderBy: { id: 'desc' } });
+  }
+
+  private async beside(rows: readonly ConnectionRow[]): Promise<Beside> {
+    const open = rows.filter(({ endedAt }) => endedAt === null);
+    const [people, looks] = await Promise.all([
+      this.db.client.person.findMany({
+        where: { id: { in: [...new Set(rows.flatMap(({ personId }) => personId ?? []))] } },
+        select: { id: true, name: true },
+      }),
+      this.db.client.endpointLook.findMany({
+        where: { endpointId: { in: [...new Set(open.map(({ endpointId }) => endpointId))] } },
+        select: { endpointId: true, lookedAt: true },
+      }),
+    ]);
+    return {
+      names: new Map(people.map(({ id, name }) => [id, name])),
+      looks: new Map(looks.flatMap(({ endpointId, lookedAt }) => (lookedAt === null ? [] : [[endpointId, lookedAt]]))),
     };
-    const rows = await this.db.client.connection.findMany({
-      where: { AND: [seen, wanted, before === undefined ? {} : { id: { lt: before } }] },
-      orderBy: { id: 'desc' },
-      take,
-    });
-    return toPage(rows, limit, present);
   }
 }
 
-const present = (row: Row): Connection => ({
-  id: row.id,
-  targetId: row.targetId,
-  endpointId: row.endpointId,
-  login: row.login,
-  database: row.database,
-  clientAddress: row.clientAddress,
-  clientPort: row.clientPort,
-  tls: row.tls,
-  tlsVersion: row.tlsVersion,
-  tlsCipher: row.tlsCipher,
-  applicationName: row.applicationName,
-  personId: row.personId,
-  grantId: row.grantId,
-  startedAt: row.backendStart,
-  firstSeenAt: row.firstSeenAt,
-  lastSeenAt: row.lastSeenAt,
-  endedAt: row.endedAt,
-});
+/** @throws DomainError `invalid_input` for times that contradict each other */
+function searchOf({ at, from, to, ...query }: ConnectionQuery): Search {
+  if (at !== undefined && (from ?? to) !== undefined) throw unclear('at', 'either at, or from and to.');
+  if (from !== undefined && to !== undefined && from > to) throw unclear('to', 'a time that is not before from.');
+  return { ...query, from: at ?? from ?? null, to: at ?? to ?? null };
+}
+
+const unclear = (field: string, wanted: string): DomainError =>
+  new DomainError('invalid', 'invalid_input', 'The time that was asked about is unclear.', `Give ${wanted}`, {
+    fields: [{ field, message: `Give ${wanted}` }],
+  });

@@ -1,42 +1,108 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
+import { randomUUID } from 'node:crypto';
 import { SETTINGS, type Settings } from '../platform/config.js';
+import { Database } from '../platform/state/database.js';
+import { LookOut, type Watched } from './look-out.js';
+import { claim, leaseMs, leave } from './looks.queries.js';
 import { Observer } from './observer.service.js';
+import { pauseAfter } from './pace.js';
 
-/** Has the observer look again and again; never two looks at the same time in one process. */
+/** One endpoint that is looked at again and again. */
+interface Beat {
+  place: Watched;
+  timer: NodeJS.Timeout | undefined;
+  failures: number;
+  /** The look that is under way. */
+  running: Promise<void>;
+}
+
+/**
+ * Has the observer look at each endpoint again and again, each at its own pace: one that is slow or dead keeps no other waiting.
+ * Processes share the endpoints among them; each is one process's at a time.
+ */
 @Injectable()
 export class Sampler implements OnModuleDestroy {
+  private readonly me = randomUUID();
+  private readonly intervalMs: number;
+  private readonly beats = new Map<string, Beat>();
   private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
+  private round: Promise<void> = Promise.resolve();
   private stopped = false;
+  private started = false;
 
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
+    private readonly db: Database,
+    private readonly out: LookOut,
     private readonly observer: Observer,
     @InjectPinoLogger(Sampler.name) private readonly log: PinoLogger,
-  ) {}
+  ) {
+    this.intervalMs = settings.sampleSeconds * 1_000;
+  }
 
   start(): void {
-    if (this.settings.jobs && this.settings.sampleSeconds > 0) this.next();
+    this.started = this.settings.jobs && this.intervalMs > 0;
+    if (this.started) this.again(0);
   }
 
   async onModuleDestroy(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
-    await this.running;
+    await this.round;
+    const running = [...this.beats.keys()].map((id) => this.leaveOff(id));
+    await Promise.all(running);
+    if (this.started) await leave(this.db, this.me).catch(() => undefined); // the leases end by themselves
   }
 
-  private next(): void {
+  private again(milliseconds: number): void {
     if (this.stopped) return;
-    const jitter = 0.9 + Math.random() * 0.2; // replicas do not all look at the same moment
-    this.timer = setTimeout(
-      () => {
-        this.running = this.observer
-          .sampleAll()
-          .catch((error: unknown) => this.log.warn({ err: error }, 'sampling failed'))
-          .then(() => this.next());
-      },
-      this.settings.sampleSeconds * 1000 * jitter,
-    );
+    this.timer = setTimeout(() => {
+      this.round = this.share()
+        .catch((error: unknown) => this.log.warn({ err: error }, 'could not share out who looks where'))
+        .then(() => this.again(pauseAfter(this.intervalMs, { tookMs: 0, failures: 0 }, Math.random())));
+    }, milliseconds);
+  }
+
+  /** Takes what is this process's to look at, and leaves off the rest. */
+  private async share(): Promise<void> {
+    const places = await this.out.named(await claim(this.db, this.me, leaseMs(this.intervalMs)));
+    const mine = new Map(places.map((place) => [place.endpoint.id, place]));
+    for (const id of this.beats.keys()) if (!mine.has(id)) void this.leaveOff(id);
+    for (const [id, place] of mine) {
+      const beat = this.beats.get(id);
+      if (beat) beat.place = place;
+      else this.begin(id, place);
+    }
+    await this.observer.tidy();
+  }
+
+  private begin(id: string, place: Watched): void {
+    const beat: Beat = { place, timer: undefined, failures: 0, running: Promise.resolve() };
+    this.beats.set(id, beat);
+    // not all at once: each has its own moment within the interval
+    this.next(beat, Math.random() * Math.min(this.intervalMs, 5_000));
+  }
+
+  private next(beat: Beat, milliseconds: number): void {
+    if (this.stopped || this.beats.get(beat.place.endpoint.id) !== beat) return;
+    beat.timer = setTimeout(() => {
+      beat.running = this.look(beat);
+    }, milliseconds);
+  }
+
+  private async look(beat: Beat): Promise<void> {
+    const began = performance.now();
+    const answered = await this.observer.attempt(beat.place, this.me).catch(() => false);
+    beat.failures = answered ? 0 : beat.failures + 1;
+    const last = { tookMs: performance.now() - began, failures: beat.failures };
+    this.next(beat, pauseAfter(this.intervalMs, last, Math.random()));
+  }
+
+  private leaveOff(id: string): Promise<void> {
+    const beat = this.beats.get(id);
+    clearTimeout(beat?.timer);
+    this.beats.delete(id);
+    return beat?.running ?? Promise.resolve();
   }
 }

@@ -7,6 +7,7 @@ import type { Actor } from '../platform/actor.js';
 import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
+import { ConnectionGauges } from './connection-gauges.js';
 import type { Health } from './health.contract.js';
 
 /** Liveness, readiness and metrics. */
@@ -57,6 +58,7 @@ export class HealthService {
     registers: [this.registry],
   });
 
+  private readonly connections = new ConnectionGauges(this.registry);
   private readonly endingKeys = new Gauge({
     name: 'usher_api_keys_expiring',
     help: 'API keys of services that end within 14 days, and that none was made to follow',
@@ -98,6 +100,7 @@ export class HealthService {
       this.drift.counts(),
       this.keys.expiring(),
       this.counts.emergencies(),
+      this.connections.read(this.db),
     ]);
     for (const [kind, count] of drift.open) this.findings.set({ kind }, count);
     this.endingKeys.set(ending);

@@ -16,6 +16,7 @@ export const statements = {
   endHere: `SELECT usher.end_here(login => $1::text) AS outcome`,
   inspect: `SELECT to_jsonb(i) AS outcome FROM usher.inspect($1::text[]) AS i`,
   activity: `SELECT to_jsonb(a) AS outcome FROM usher.activity() AS a`,
+  sessions: `SELECT usher.sessions() AS outcome`,
   profiles: `SELECT to_jsonb(p) AS outcome FROM usher.profiles() AS p`,
   hello: `SELECT usher.hello() AS outcome`,
   sweep: `CALL usher.sweep()`,

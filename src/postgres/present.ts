@@ -4,6 +4,7 @@ import type {
   InspectedLogin,
   LeaseState,
   LoginMethod,
+  Sighting,
   Survey,
   TargetBackend,
 } from './target-session.js';
@@ -30,6 +31,16 @@ export interface BackendRow {
   app: string | null;
   backend_start: string | null;
   state: string | null;
+}
+export interface SightingRow {
+  clock: string;
+  server_started: string;
+  sessions: (BackendRow & {
+    managed: boolean;
+    iam: boolean | null;
+    administrator: boolean | null;
+    replication: boolean;
+  })[];
 }
 export interface ProfileRow {
   name: string;
@@ -107,6 +118,18 @@ export const presentBackend = (row: BackendRow): TargetBackend => ({
   applicationName: row.app ?? '',
   backendStart: instant(row.backend_start),
   state: row.state,
+});
+
+export const presentSighting = (row: SightingRow): Sighting => ({
+  clock: new Date(row.clock),
+  serverStartedAt: new Date(row.server_started),
+  sessions: row.sessions.map((session) => ({
+    ...presentBackend(session),
+    managed: session.managed,
+    iam: session.iam,
+    administrator: session.administrator,
+    replication: session.replication,
+  })),
 });
 
 export const presentProfile = (row: ProfileRow): GuardProfile => ({

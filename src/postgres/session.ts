@@ -15,6 +15,7 @@ import type {
   OpenedLease,
   PasswordToSet,
   Proof,
+  Sighting,
   Survey,
   LeaseState,
   TargetAddress,
@@ -28,12 +29,14 @@ import {
   presentLease,
   presentLogin,
   presentProfile,
+  presentSighting,
   presentSurvey,
   type BackendRow,
   type HelloRow,
   type InspectRow,
   type LeaseRow,
   type ProfileRow,
+  type SightingRow,
   type SurveyRow,
 } from './present.js';
 
@@ -210,6 +213,10 @@ export class GuardSession implements TargetSession {
 
   async activity(): Promise<TargetBackend[]> {
     return (await this.all<BackendRow>(statements.activity)).map(presentBackend);
+  }
+
+  async sessions(): Promise<Sighting> {
+    return presentSighting(await this.one<SightingRow>(statements.sessions));
   }
 
   async sweep(): Promise<void> {

@@ -100,6 +100,27 @@ export interface TargetBackend {
   state: string | null;
 }
 
+/** A session of anybody: a person's, an application's, the DBA's. */
+export interface SeenSession extends TargetBackend {
+  /** A login that the guard made. */
+  managed: boolean;
+  /** A member of `rds_iam` on any path: it logs in by token. Null for a role that was dropped. */
+  iam: boolean | null;
+  /** Superuser, CREATEROLE, REPLICATION, BYPASSRLS, or a member of `rds_superuser`. Null for a role that was dropped. */
+  administrator: boolean | null;
+  replication: boolean;
+}
+
+/** One look at all sessions of one server. */
+export interface Sighting {
+  /** The server's clock while it answered. */
+  clock: Date;
+  /** Tells one server from the next behind the same name. */
+  serverStartedAt: Date;
+  /** All but those of the broker's own login. */
+  sessions: SeenSession[];
+}
+
 export interface InspectedMembership {
   role: string;
   grantor: string;
@@ -234,6 +255,8 @@ export interface TargetSession {
   facts(asked?: FactsAsked): Promise<ServerFacts>;
   /** Live sessions of all managed logins on the instance this session is connected to. */
   activity(): Promise<TargetBackend[]>;
+  /** Everybody who is connected to the instance this session is connected to, in one query. */
+  sessions(): Promise<Sighting>;
   /** Closes every expired lease and then ends the sessions of logins without a lease, as pg_cron would. */
   sweep(): Promise<void>;
 }

@@ -79,6 +79,27 @@ describe('sessions', () => {
     expect(await list(nina)).toHaveLength(2);
   });
 
+  test('that last from one look to the next are all seen, however many come and go', async () => {
+    const petra = person(stage, 'petra', ['engineers']);
+    const own = await opened(stage, petra, { target: 'orders' });
+    const token = await mint(petra, own.id);
+    const pids: number[] = [];
+    let staying = await logIn(stage, token);
+    for (let step = 0; step < 10; step += 1) {
+      const next = await logIn(stage, token);
+      for (const one of [staying, next]) {
+        const { rows } = await one.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+        pids.push(rows[0]?.pid ?? 0);
+      }
+      await look();
+      await staying.end();
+      staying = next;
+    }
+    await staying.end();
+    const seen = await usher.db.client.connection.findMany({ where: { grantId: own.id }, select: { pid: true } });
+    expect(seen.map(({ pid }) => pid).toSorted()).toEqual([...new Set(pids)].toSorted());
+  });
+
   test('are named by the client, and only believed where it fits', async () => {
     const oskar = person(stage, 'oskar', ['engineers']);
     const own = await opened(stage, oskar, { target: 'orders' });

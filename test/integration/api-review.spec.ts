@@ -61,7 +61,8 @@ test('what the requester has, and asked for before; nothing of others', async ()
   });
   const seen = new Date('2026-03-01T10:00:00.000Z');
   const { id: endpointId } = await usher.db.client.endpoint.findFirstOrThrow({ where: { targetId: orders.targetId } });
-  const session = { endpointId, login: 'x', tls: true, personId, backendStart: seen, firstSeenAt: seen };
+  const owned = { login: 'x', loginKind: 'person', personId };
+  const session = { endpointId, ...owned, tls: true, backendStart: seen, startedAt: seen, firstSeenAt: seen };
   for (const [targetId, lastSeenAt] of [
     [orders.targetId, new Date(seen.getTime() + 60_000)],
     [orders.targetId, seen],

@@ -300,5 +300,5 @@ export const mayCall = [
     'reach',
     'repair',
   ],
-  ...['set_password', 'survey', 'sweep', 'sweep_close', 'sweep_done', 'sweep_kill', 'terminate', 'version'],
+  ...['sessions', 'set_password', 'survey', 'sweep', 'sweep_close', 'sweep_done', 'sweep_kill', 'terminate', 'version'],
 ];

@@ -93,6 +93,17 @@ describe.each(majors)('with token logins as on RDS, PostgreSQL %i', (major) => {
       { login: 'jane_doe', tls: true },
     ]);
 
+    const everybody = await guard.sessions();
+    const jane = everybody.sessions.find(({ login }) => login === 'jane_doe');
+    expect(jane).toMatchObject({ managed: true, iam: true, administrator: false, replication: false, tls: true });
+    const master = await connect(instance.master.user, instance.master.password);
+    const seen = (await guard.sessions()).sessions.find(({ login }) => login === instance.master.user);
+    expect(seen).toMatchObject({ managed: false, administrator: true, tlsVersion: 'TLSv1.3' });
+    expect(seen?.backendStart).not.toBeNull();
+    expect(everybody.sessions.map(({ login }) => login)).not.toContain('usher_broker');
+    expect(Math.abs(everybody.clock.getTime() - Date.now())).toBeLessThan(60_000);
+    await master.end();
+
     const sleeping = session.query('SELECT pg_sleep(600)').catch((error: unknown) => error);
     await until('it sleeps', async () => (await guard.activity())[0]?.state === 'active');
     expect(await guard.close({ login: 'jane_doe', grantId: wanted.grantId, why: 'revoked' })).toMatchObject({

@@ -19,6 +19,23 @@ LANGUAGE sql STABLE SECURITY DEFINER AS $$
    WHERE logins IS NULL OR l.name = ANY (logins)
 $$;
 
+-- Everybody who is connected to this very server, managed or not, with what tells a way around the broker from a way through it; the
+-- caller's own login is left out. A role that was dropped has no name any more, and its sessions go on: they go by its number.
+CREATE FUNCTION usher.sessions() RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER AS $$
+  SELECT jsonb_build_object('clock', clock_timestamp(), 'server_started', pg_postmaster_start_time(), 'sessions', (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('pid', a.pid, 'login', coalesce(a.usename::text, l.name, 'role ' || a.usesysid),
+             'db', a.datname, 'addr', host(a.client_addr), 'port', a.client_port, 'tls', s.ssl, 'tls_version', s.version,
+             'tls_cipher', s.cipher, 'app', a.application_name, 'backend_start', a.backend_start, 'state', a.state,
+             'managed', l.role IS NOT NULL, 'replication', coalesce(a.backend_type = 'walsender', false),
+             'iam', NOT r.rolsuper AND pg_has_role(r.oid, to_regrole('rds_iam')::oid, 'MEMBER'),
+             'administrator', r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
+               OR coalesce(pg_has_role(r.oid, to_regrole('rds_superuser')::oid, 'MEMBER'), false))), '[]')
+      FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid LEFT JOIN usher.login l ON l.role = a.usesysid AND l.dropped_at IS NULL
+      LEFT JOIN pg_stat_ssl s ON s.pid = a.pid
+     WHERE a.usesysid IS NOT NULL AND a.usename IS DISTINCT FROM session_user
+       AND (a.backend_type IN ('client backend', 'walsender') OR a.backend_type IS NULL AND a.datid IS NOT NULL)))
+$$;
+
 -- Everything about managed logins, all or those named, in one query. to_jsonb(m) because inherit and set exist from 16 on.
 CREATE FUNCTION usher.inspect(logins text[] DEFAULT NULL)
 RETURNS TABLE (login text, role oid, exists_ boolean, can_login boolean, connection_limit int, valid_until timestamptz,

@@ -1,7 +1,7 @@
 -- 7. Who may execute what, and the pinned settings. Ends by giving the borrowed membership back and checking that it is gone.
 DO $$
 DECLARE
-  for_broker CONSTANT text[] := '{open,set_password,close,terminate,repair,reach,end_here,inspect,survey,activity,profiles,
+  for_broker CONSTANT text[] := '{open,set_password,close,terminate,repair,reach,end_here,inspect,survey,activity,sessions,profiles,
     hello,owned,version,sweep,sweep_close,sweep_kill,sweep_done,_more,_skip}';
   for_dba CONSTANT text[] := '{_bad_group,_more,_skip}';   -- beside every name without a leading underscore
   f record;

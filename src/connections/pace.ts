@@ -1,0 +1,29 @@
+/** No endpoint is left alone for longer, however slow or dead it is. */
+const LONGEST_MS = 60_000;
+/** Of its time a server that is slow to answer spends no more than a fifth on being looked at. */
+const REST = 4;
+/** A look is late when so many could have been made since the last one; and never before so long. */
+const LATE = 3;
+const LATE_MS = 15_000;
+
+/** How the last look at an endpoint went. */
+export interface LastLook {
+  tookMs: number;
+  /** Looks without an answer, one after the other; 0 when there was one. */
+  failures: number;
+}
+
+/**
+ * Milliseconds until the next look: the interval from start to start, longer for a server that answers slowly or not at all.
+ * @param random of [0, 1): looks at many endpoints, and by many processes, spread
+ */
+export function pauseAfter(intervalMs: number, { tookMs, failures }: LastLook, random: number): number {
+  const jitter = 0.9 + random * 0.2;
+  const longest = Math.max(LONGEST_MS, intervalMs);
+  const wanted =
+    failures === 0 ? Math.max(intervalMs - tookMs, REST * tookMs) : intervalMs * 2 ** Math.min(failures - 1, 10);
+  return Math.min(longest, wanted) * jitter;
+}
+
+/** After so long without a look an endpoint was not watched: what is not seen then may have been there. */
+export const lateMs = (intervalMs: number): number => Math.max(LATE_MS, LATE * intervalMs);
