@@ -85,7 +85,8 @@ async function startDatabase(closers: (() => Promise<unknown>)[]): Promise<strin
 async function createFloorTable(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  await client.query('CREATE TABLE floor_event (LIKE audit_event, PRIMARY KEY (id))');
+  await client.query('CREATE TABLE floor_event (LIKE audit_event, PRIMARY KEY (id))'); // the order of the record is our own cost, too
+  await client.query('ALTER TABLE floor_event DROP COLUMN ordinal');
   await client.end();
 }
 

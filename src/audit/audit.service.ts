@@ -62,7 +62,13 @@ export class AuditService extends RefusalRecord implements OnModuleInit, OnAppli
   async appendAll(tx: Tx, actor: Actor, entries: readonly AuditEntry[]): Promise<void> {
     if (entries.length === 0) return;
     const lines = JSON.stringify(entries.map((entry) => columnsOf(this.row(actor, entry))));
-    await tx.$executeRaw`INSERT INTO audit_event SELECT * FROM jsonb_populate_recordset(NULL::audit_event, ${lines}::jsonb)`;
+    // named, for what has a default is the database's to fill in
+    await tx.$executeRaw`
+      INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, via_service_id, via_name, subject_id, action, outcome,
+                               target_id, request_id, grant_id, code, details, address, correlation_id)
+      SELECT id, at, actor_kind, actor_id, actor_name, via_service_id, via_name, subject_id, action, outcome,
+             target_id, request_id, grant_id, code, details, address, correlation_id
+        FROM jsonb_populate_recordset(NULL::audit_event, ${lines}::jsonb)`;
   }
 
   /**
