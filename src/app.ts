@@ -9,6 +9,7 @@ import { DiscoveryService } from './targets/discovery.service.js';
 import { TrustMirrorService } from './targets/trust-mirror.service.js';
 import { DriftJobs } from './grants/drift.job.js';
 import { GrantJobs } from './grants/grants.job.js';
+import { NotificationJobs } from './notifications/notifications.job.js';
 import { openApi } from './openapi.js';
 import { IdempotencyJobs } from './platform/http/idempotency.job.js';
 import { RateLimits } from './platform/http/rate-limits.js';
@@ -60,5 +61,6 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(RequestJobs).start();
   await app.get(IdempotencyJobs).start();
   await app.get(DecisionJobs).start();
+  await app.get(NotificationJobs).start();
   app.get(Sampler).start();
 }

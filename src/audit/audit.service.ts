@@ -187,7 +187,7 @@ const filter = (query: AuditQuery): Prisma.AuditEventWhereInput => ({
   }),
 });
 
-const present = (row: Row): AuditEvent => ({
+export const present = (row: Row): AuditEvent => ({
   id: row.id,
   at: row.at,
   actorKind: row.actorKind,

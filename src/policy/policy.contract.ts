@@ -114,6 +114,7 @@ export const actionKinds = {
   viewPeople: 'system',
   viewServices: 'system',
   administerServices: 'system',
+  administerWebhooks: 'system',
   viewTargets: 'system',
   administerTargets: 'system',
   viewAccounts: 'system',

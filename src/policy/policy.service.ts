@@ -267,6 +267,7 @@ const said: Record<Action, string> = {
   actFor: 'act for this person',
   viewServices: 'see the services',
   administerServices: 'administer services',
+  administerWebhooks: 'administer webhooks',
   lockPeople: 'lock this person',
   viewAccess: 'see what this person may have',
   lockTargets: 'lock this target',

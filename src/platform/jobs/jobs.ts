@@ -11,6 +11,7 @@ export const queues = [
   'sweep-requests',
   'forget-answers',
   'forget-decisions',
+  'forget-deliveries',
   'drift',
   'ask-again',
   'leave-target',
