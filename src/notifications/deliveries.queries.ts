@@ -7,7 +7,7 @@ export const dueHeads = (db: Tx, webhookId: string, now: Date, limit: number): P
          first_attempt_at AS "firstAttemptAt", last_status AS "lastStatus", last_error AS "lastError", delivered_at AS "deliveredAt"
     FROM (SELECT DISTINCT ON (subject) * FROM webhook_delivery
            WHERE webhook_id = ${webhookId}::uuid AND state = 'pending' ORDER BY subject, sequence) AS head
-   WHERE next_attempt_at <= ${now} ORDER BY sequence LIMIT ${limit}`;
+   WHERE next_attempt_at <= ${now} ORDER BY next_attempt_at, sequence LIMIT ${limit}`;
 
 /** Webhooks with something to be sent now, or with events that nobody has looked at for them. @param last of the record */
 export async function dueWebhooks(db: Tx, now: Date, last: number): Promise<string[]> {

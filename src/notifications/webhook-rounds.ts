@@ -5,7 +5,7 @@ import type { WebhookDelivery as Row } from '../generated/prisma/client.js';
 import { systemActor } from '../platform/actor.js';
 import { Clock } from '../platform/clock.js';
 import { Database, type Tx } from '../platform/state/database.js';
-import { pauseAfter, SILENT_AFTER, standingAfter, type Standing, type Try } from './attempts.js';
+import { AT_ONCE, pauseAfter, standingAfter, type NextStanding, type Try } from './attempts.js';
 import { Courier } from './courier.js';
 import { dueHeads } from './deliveries.queries.js';
 import { matches, subjectOf } from './event-filter.js';
@@ -17,8 +17,6 @@ import { WebhookLedger } from './webhook-ledger.js';
 const LOOK = 500;
 /** Events that may wait for one webhook; further ones are looked at when some of them have arrived. */
 const MOST_WAITING = 10_000;
-/** Messages, each of another subject, that are under way to one receiver at the same time. */
-const AT_ONCE = 8;
 
 interface Tried extends Try {
   readonly row: Row;
@@ -45,8 +43,7 @@ export class WebhookRounds {
     const looked = await this.look(webhook);
     const now = this.clock.now();
     if (webhook.pausedUntil !== null && webhook.pausedUntil > now) return looked;
-    const atOnce = webhook.failures >= SILENT_AFTER ? 1 : AT_ONCE; // one is enough to see whether it is back
-    const due = await dueHeads(this.db.client, webhook.id, now, atOnce);
+    const due = await dueHeads(this.db.client, webhook.id, now, AT_ONCE);
     if (due.length === 0) return looked;
     await this.settle(webhook, await Promise.all(due.map((row) => this.attempt(webhook, row))));
     return true;
@@ -94,7 +91,7 @@ export class WebhookRounds {
       for (const one of tried) await this.note(tx, one, now);
       // somebody who said meanwhile that it is disabled is not overruled
       if (webhook.state !== 'enabled') return;
-      await this.stand(tx, webhook, standingAfter(webhook.failures, tried, now, Math.random()), now);
+      await this.stand(tx, webhook, standingAfter(webhook, tried, now, Math.random()), now);
     });
   }
 
@@ -109,7 +106,7 @@ export class WebhookRounds {
     await tx.webhookDelivery.updateMany({ where: { id: row.id, state: 'pending' }, data });
   }
 
-  private async stand(tx: Tx, webhook: WebhookRow, standing: Standing, now: Date): Promise<void> {
+  private async stand(tx: Tx, webhook: WebhookRow, standing: NextStanding, now: Date): Promise<void> {
     const { failures, pausedUntil, isBack, ended } = standing;
     if (failures > 0 || webhook.failures > 0) await this.ledger.write(tx, webhook, { failures, pausedUntil });
     if (isBack)

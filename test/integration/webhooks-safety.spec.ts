@@ -1,6 +1,7 @@
 /** What webhooks must not do: tell a secret, reach where nobody is to be sent, or hand the record to who may not see it. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createServer as createHttp, type Server as HttpServer } from 'node:http';
 import { createServer as createHttps, type Server } from 'node:https';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { v7 } from 'uuid';
@@ -15,7 +16,7 @@ import { newWebhook, record, send, webhookEnv, type MadeWebhook } from '../suppo
 const HOUR = 3_600_000;
 const web = createAuthority('Web of the tests');
 const before = getCACertificates('default');
-const servers: Server[] = [];
+const servers: (Server | HttpServer)[] = [];
 
 let usher: Usher;
 let dave: Client;
@@ -225,6 +226,22 @@ describe('no webhook leads', () => {
       problem: delivered ? null : expect.stringContaining('could not be reached'),
     });
   });
+});
+
+test('an answer without end is cut off, and its status counts', async () => {
+  const cut = Promise.withResolvers<void>();
+  const endless = createHttp((_request, response) => {
+    response.writeHead(200).on('close', cut.resolve);
+    const more = (): boolean => response.destroyed || !response.write('x'.repeat(16_384)) || more();
+    response.on('drain', more);
+    more();
+  });
+  servers.push(endless);
+  await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
+  const address = endless.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/`;
+  expect(await tried(url)).toMatchObject({ delivered: true, status: 200 });
+  await cut.promise;
 });
 
 describe('nobody', () => {
