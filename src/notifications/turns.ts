@@ -15,6 +15,7 @@ interface Sessions {
 export class Turns {
   private readonly running = new Map<string, Promise<void>>();
   private session: Promise<Session> | undefined;
+  private asked: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly pool: Sessions) {}
 
@@ -33,11 +34,11 @@ export class Turns {
   private async run(id: string, work: () => Promise<void>): Promise<void> {
     try {
       const session = await (this.session ??= this.open());
-      if (!(await locked(session, 'pg_try_advisory_lock', id))) return;
+      if (!(await this.ask(session, 'pg_try_advisory_lock', id))) return;
       try {
         await work();
       } finally {
-        await locked(session, 'pg_advisory_unlock', id).catch(() => false); // a session that is lost has no lock any more
+        await this.ask(session, 'pg_advisory_unlock', id).catch(() => false); // a session that is lost has no lock any more
       }
     } finally {
       this.running.delete(id);
@@ -64,13 +65,15 @@ export class Turns {
       () => undefined,
     );
   }
-}
 
-async function locked(
-  session: Session,
-  how: 'pg_try_advisory_lock' | 'pg_advisory_unlock',
-  id: string,
-): Promise<boolean> {
-  const { rows } = await session.query(`SELECT ${how}(hashtextextended('webhook/' || $1, 0)) AS done`, [id]);
-  return (rows as { done: boolean }[])[0]?.done ?? false;
+  /** One after the other: a session answers one question at a time. */
+  private ask(session: Session, how: 'pg_try_advisory_lock' | 'pg_advisory_unlock', id: string): Promise<boolean> {
+    const text = `SELECT ${how}(hashtextextended('webhook/' || $1, 0)) AS done`;
+    const answer = this.asked.then(async () => {
+      const { rows } = await session.query(text, [id]);
+      return (rows as { done: boolean }[])[0]?.done ?? false;
+    });
+    this.asked = answer.catch(() => undefined);
+    return answer;
+  }
 }

@@ -308,6 +308,28 @@ test('several processes never send at once, and whoever is left sends the rest',
   }
 });
 
+test('a process whose hold on a webhook is lost takes it anew', async () => {
+  await newWebhook(usher, receiver.url);
+  const [came, go] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()];
+  receiver.answer = () => {
+    came.resolve();
+    return go.promise;
+  };
+  await say(ana, 'a1');
+  const held = send(usher);
+  await came.promise;
+  const { rowCount } = await usher.database.owner.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'usher locks' AND datname = current_database()`,
+  );
+  expect(rowCount).toBe(1);
+  receiver.answer = () => 204;
+  go.resolve(204);
+  await held;
+  await say(ana, 'a2');
+  await send(usher);
+  expect(heard(ana)).toEqual(['a1', 'a2']);
+});
+
 test('a receiver that does not answer holds up no other', async () => {
   const other = await startReceiver();
   try {

@@ -35,7 +35,7 @@ export async function startReceiver(): Promise<Receiver> {
           receiver.got.push(message);
           void Promise.resolve(receiver.answer(message)).then((status) =>
             status === 0
-              ? request.destroy()
+              ? request.socket.destroy()
               : response.writeHead(status, { location: `${receiver.url}/elsewhere` }).end(),
           );
         });
