@@ -2,6 +2,7 @@
 import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { NotificationJobs } from '../../src/notifications/notifications.job.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { auditLines, known } from '../support/people.ts';
 import { startReceiver, verify, type Message, type Receiver } from '../support/receiver.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
@@ -99,18 +100,18 @@ describe('a webhook', () => {
     await say(ana, 'a0');
     await send(usher);
     await receiver.stop();
-    for (let minute = 1; minute <= 60; minute++) {
+    for (let minute = 3; minute <= 60; minute += 3) {
       await say(ana, `a${minute}`);
-      if (minute % 20 === 0) await say(ben, `b${minute}`);
-      await pass(MINUTE);
+      if (minute % 15 === 0) await say(ben, `b${minute}`);
+      await pass(3 * MINUTE, 3 * MINUTE);
     }
     const { state, failures } = await show(webhook.id);
     expect([state, Number(failures) > 10]).toEqual(['enabled', true]);
     expect((await deliveries(webhook.id, '?state=pending&limit=1'))[0]).toMatchObject({ lastStatus: null });
     await receiver.start();
     await pass(6 * MINUTE); // the longest pause, and a fifth of it
-    expect(heard(ana)).toEqual(Array.from({ length: 61 }, (_, minute) => `a${minute}`));
-    expect(heard(ben)).toEqual(['b20', 'b40', 'b60']);
+    expect(heard(ana)).toEqual(Array.from({ length: 21 }, (_, third) => `a${3 * third}`));
+    expect(heard(ben)).toEqual(['b15', 'b30', 'b45', 'b60']);
     for (const message of receiver.got) expect(verify(secret, message)).toEqual(message.body);
     const ids = receiver.got.map(({ headers }) => headers['webhook-id']);
     expect(new Set(ids).size).toBe(ids.length);
@@ -189,9 +190,9 @@ describe('after a day', () => {
     const first = receiver.got[0]?.body.data.sequence ?? 0;
     receiver.answer = () => 500;
     await say(ana, 'lost');
-    await pass(23 * HOUR, HOUR / 2);
+    await pass(23 * HOUR, HOUR);
     expect(await show(webhook.id)).toMatchObject({ state: 'enabled' });
-    await pass(3 * HOUR, HOUR / 2);
+    await pass(2 * HOUR, HOUR);
     expect(await show(webhook.id)).toMatchObject({
       state: 'failing',
       stateReason: expect.stringContaining('The receiver answered 500'),
@@ -202,7 +203,7 @@ describe('after a day', () => {
     receiver.answer = () => 204;
     receiver.got = [];
     await say(ana, 'later');
-    await pass(HOUR, HOUR / 2);
+    await pass(HOUR, HOUR);
     expect(receiver.got).toEqual([]);
     expect(await onRecord('webhook.failed')).toEqual([
       expect.objectContaining({
@@ -246,7 +247,7 @@ describe('a webhook is disabled', () => {
     await send(usher);
     expect(await show(webhook.id)).toMatchObject({ state: 'disabled', stateReason: expect.stringContaining('410') });
     expect(await onRecord('webhook.disabled')).toHaveLength(1);
-    await pass(HOUR, HOUR / 2);
+    await pass(HOUR, HOUR);
     expect(receiver.got).toHaveLength(1);
     const refused = await dave.post(`/v1/webhooks/${webhook.id}/replay`, { from: 1 });
     expect(refused.body).toMatchObject({ status: 409, code: 'webhook_disabled', advice: expect.any(String) });
@@ -261,7 +262,7 @@ describe('a webhook is disabled', () => {
     const { body } = await dave.patch(`/v1/webhooks/${webhook.id}`, { enabled: false });
     expect(body).toMatchObject({ state: 'disabled', stateReason: expect.stringContaining('disabled it') });
     await say(ana, 'meanwhile');
-    await pass(HOUR, HOUR / 2);
+    await pass(HOUR, HOUR);
     expect(receiver.got).toEqual([]);
     await dave.patch(`/v1/webhooks/${webhook.id}`, { enabled: true });
     await send(usher);
@@ -276,7 +277,7 @@ describe('a webhook is disabled', () => {
     expect((await dave.delete(`/v1/webhooks/${webhook.id}`)).status).toBe(200);
     expect((await dave.get(`/v1/webhooks/${webhook.id}`)).body).toMatchObject({ code: 'webhook_not_found' });
     expect((await onRecord('webhook.delete')).at(-1)).toMatchObject({ details: { waiting: 2 } });
-    await pass(HOUR, HOUR / 2);
+    await pass(HOUR, HOUR);
     expect(receiver.got).toHaveLength(1);
   });
 });
@@ -366,4 +367,18 @@ test('what was delivered is forgotten after a week, and what waits never', async
   usher.clock.move(8 * 24 * HOUR);
   await usher.app.get(NotificationJobs).forget();
   expect((await deliveries(webhook.id)).map(({ state }) => state)).toEqual(['pending']);
+});
+
+test('a process with jobs looks by itself, and forgets by itself', async () => {
+  await usher.app.get(Jobs).start();
+  await usher.app.get(NotificationJobs).start();
+  await newWebhook(usher, receiver.url);
+  await say(ana, 'by itself');
+  await seal(usher);
+  await until('it is sent', () => Promise.resolve(receiver.got.length > 0));
+  expect(heard(ana)).toEqual(['by itself']);
+  const { rows } = await usher.database.owner.query(
+    `SELECT cron FROM pgboss.schedule WHERE name = 'forget-deliveries'`,
+  );
+  expect(rows).toEqual([{ cron: '41 * * * *' }]);
 });
