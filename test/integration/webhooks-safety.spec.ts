@@ -50,8 +50,8 @@ const tried = async (url: string, on = usher): Promise<Tested> => {
 };
 
 /** An HTTPS server on loopback with a certificate of that authority. */
-async function https(authority: Authority, names = ['localhost']): Promise<string> {
-  const { certPem: cert, keyPem: key } = authority.server(names);
+async function https(authority: Authority, name = 'localhost'): Promise<string> {
+  const { certPem: cert, keyPem: key } = authority.server([name]);
   const server = createHttps({ cert, key }, (_request, response) => response.writeHead(204).end());
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -218,7 +218,7 @@ describe('no webhook leads', () => {
   test.each<[string, () => Promise<string>, boolean]>([
     ['whose certificate is vouched for', () => https(web), true],
     ['whose certificate nobody vouches for', () => https(createAuthority('Nobody')), false],
-    ['whose certificate is that of another', () => https(web, ['elsewhere.example.com']), false],
+    ['whose certificate is that of another', () => https(web, 'elsewhere.example.com'), false],
   ])('but to a server %s: only what is verified', async (_, start, delivered) => {
     const result = await tried(await start());
     expect(result).toMatchObject({
