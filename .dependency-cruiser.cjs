@@ -13,7 +13,8 @@ const mayImport = {
   access: ['grants', 'targets', 'policy', 'identity', 'audit', 'postgres', 'aws'],
   connections: ['grants', 'targets', 'policy', 'identity', 'audit', 'postgres', 'aws'],
   evidence: ['targets', 'policy', 'identity', 'audit'],
-  health: ['connections', 'grants', 'policy', 'identity', 'audit'],
+  notifications: ['policy', 'identity', 'audit'],
+  health: ['connections', 'notifications', 'grants', 'policy', 'identity', 'audit'],
   // the one module that may open a target for its DBA, and without the service
   cli: ['targets', 'postgres', 'aws', 'audit'],
 };
@@ -107,7 +108,7 @@ module.exports = {
       name: 'contracts-are-plain',
       severity: 'error',
       comment: 'a contract names other contracts and what platform gives all of them',
-      from: { path: '^src/(access|audit|connections|grants|health|targets)/.+\\.contract\\.ts$' },
+      from: { path: '^src/(access|audit|connections|grants|health|notifications|targets)/.+\\.contract\\.ts$' },
       to: { path: '^src/', pathNot: ['\\.contract\\.ts$', '^src/platform/'] },
     },
     {
@@ -147,6 +148,12 @@ module.exports = {
       '(^|/)node_modules/jose/',
       'identity',
       'one place that decides whether a token is good',
+    ),
+    only(
+      'signer-only-in-notifications',
+      '(^|/)node_modules/standardwebhooks/',
+      'notifications',
+      'one place that signs what is sent',
     ),
     only(
       'jobs-only-in-platform',

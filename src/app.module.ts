@@ -7,6 +7,7 @@ import { EvidenceModule } from './evidence/evidence.module.js';
 import { GrantsModule } from './grants/grants.module.js';
 import { HealthModule } from './health/health.module.js';
 import metadata from './metadata.js';
+import { NotificationsModule } from './notifications/notifications.module.js';
 import { SETTINGS, type Settings } from './platform/config.js';
 import { graphql } from './platform/http/graphql.js';
 import { HttpModule } from './platform/http/http.module.js';
@@ -33,6 +34,7 @@ export class AppModule {
         AccessModule,
         ConnectionsModule,
         EvidenceModule,
+        NotificationsModule,
         HealthModule,
         graphql(metadata, options.settings),
       ],

@@ -12,6 +12,7 @@ import { DiscoveryService } from './targets/discovery.service.js';
 import { TrustMirrorService } from './targets/trust-mirror.service.js';
 import { DriftJobs } from './grants/drift.job.js';
 import { GrantJobs } from './grants/grants.job.js';
+import { NotificationJobs } from './notifications/notifications.job.js';
 import { openApi } from './openapi.js';
 import { IdempotencyJobs } from './platform/http/idempotency.job.js';
 import { RateLimits } from './platform/http/rate-limits.js';
@@ -66,5 +67,6 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(DecisionJobs).start();
   await app.get(MonthJobs).start();
   await app.get(Sealer).start();
+  await app.get(NotificationJobs).start();
   app.get(Sampler).start();
 }

@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { RefusalRecord } from '../platform/http/problem.filter.js';
 import { AuditService } from './audit.service.js';
 import { AuditExportsService } from './exports.service.js';
+import { AuditFeed } from './feed.service.js';
 import { MonthJobs } from './months.job.js';
 import { MonthsService } from './months.service.js';
 import { Sealer } from './sealer.js';
@@ -11,9 +12,9 @@ import { SealsService } from './seals.service.js';
 @Global()
 @Module({
   providers: [
-    ...[AuditService, AuditExportsService, MonthJobs, MonthsService, Sealer, SealsService],
+    ...[AuditService, AuditExportsService, AuditFeed, MonthJobs, MonthsService, Sealer, SealsService],
     { provide: RefusalRecord, useExisting: AuditService },
   ],
-  exports: [AuditService, AuditExportsService, MonthsService, RefusalRecord, SealsService],
+  exports: [AuditService, AuditExportsService, AuditFeed, AuditFeed, MonthsService, RefusalRecord, SealsService],
 })
 export class AuditModule {}

@@ -177,7 +177,7 @@ const columnsOf = (row: ReturnType<AuditService['row']>) => ({
   ...{ address: row.address, correlation_id: row.correlationId },
 });
 
-const present = (row: AuditRow): AuditEvent => ({
+export const present = (row: AuditRow): AuditEvent => ({
   id: row.id,
   at: row.at,
   actorKind: row.actorKind,

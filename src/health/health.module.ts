@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { AuditModule } from '../audit/audit.module.js';
 import { GrantsModule } from '../grants/grants.module.js';
 import { IdentityModule } from '../identity/identity.module.js';
+import { NotificationsModule } from '../notifications/notifications.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
@@ -9,7 +10,7 @@ import { MonthMetrics } from './month-metrics.js';
 import { SealMetrics } from './seal-metrics.js';
 
 @Module({
-  imports: [AuditModule, GrantsModule, IdentityModule, PolicyModule],
+  imports: [AuditModule, GrantsModule, IdentityModule, NotificationsModule, PolicyModule],
   controllers: [HealthController],
   providers: [HealthService, MonthMetrics, SealMetrics],
 })

@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { DriftCountsService } from '../grants/drift-counts.service.js';
 import { GrantCountsService } from '../grants/grant-counts.service.js';
 import { ServiceKeysService } from '../identity/service-keys.service.js';
+import { WebhookCountsService } from '../notifications/webhook-counts.service.js';
 import type { Actor } from '../platform/actor.js';
 import { DomainError } from '../platform/errors.js';
 import { Database } from '../platform/state/database.js';
@@ -10,7 +11,7 @@ import { PolicyService } from '../policy/policy.service.js';
 import { ConnectionGauges } from './connection-gauges.js';
 import type { Health } from './health.contract.js';
 
-/** Liveness, readiness and metrics. */
+/** Liveness, readiness and metrics. Six collaborators: whatever is measured is asked. */
 @Injectable()
 export class HealthService {
   /** Open to metrics that look for themselves when they are asked for. */
@@ -65,12 +66,30 @@ export class HealthService {
     registers: [this.registry],
   });
 
+  private readonly webhooks = new Gauge({
+    name: 'usher_webhooks',
+    help: 'Webhooks by state; a failing one sends nothing until somebody replays',
+    labelNames: ['state'],
+    registers: [this.registry],
+  });
+  private readonly undelivered = new Gauge({
+    name: 'usher_webhook_deliveries_pending',
+    help: 'Events that wait to be delivered to a webhook',
+    registers: [this.registry],
+  });
+  private readonly undeliveredFor = new Gauge({
+    name: 'usher_webhook_failing_seconds_max',
+    help: 'Seconds since the first try of the event that has been tried longest without arriving',
+    registers: [this.registry],
+  });
+
   constructor(
     private readonly db: Database,
     private readonly counts: GrantCountsService,
     private readonly drift: DriftCountsService,
     private readonly policy: PolicyService,
     private readonly keys: ServiceKeysService,
+    private readonly receivers: WebhookCountsService,
   ) {
     collectDefaultMetrics({ register: this.registry });
   }
@@ -94,16 +113,20 @@ export class HealthService {
 
   async metrics(actor: Actor): Promise<string> {
     this.policy.authorize(actor, 'viewMetrics');
-    const [late, states, drift, ending, emergencies] = await Promise.all([
+    const [late, states, drift, ending, emergencies, receivers] = await Promise.all([
       this.counts.overdue(),
       this.counts.byState(),
       this.drift.counts(),
       this.keys.expiring(),
       this.counts.emergencies(),
       this.connections.read(this.db),
+      this.receivers.counts(),
     ]);
     for (const [kind, count] of drift.open) this.findings.set({ kind }, count);
     this.endingKeys.set(ending);
+    for (const [state, count] of receivers.webhooks) this.webhooks.set({ state }, count);
+    this.undelivered.set(receivers.pending);
+    this.undeliveredFor.set(receivers.oldest);
     this.unseen.set(drift.oldest);
     this.broken.reset(); // every process tells the number of the whole
     this.broken.inc(emergencies.total);

@@ -167,6 +167,16 @@ const variables: Record<string, Variable> = {
     good: [['usher.example.com/audit', 'usher.example.com/audit']],
     bad: ['two words', 'a+b', 'a\u0000b'],
   },
+  USHER_WEBHOOK_KEY: {
+    of: (s) => s.webhookKeys.map((key) => key.reveal()),
+    unset: [],
+    good: [
+      ['a'.repeat(43) + '=', ['a'.repeat(43) + '=']],
+      [`${'a'.repeat(64)}, ${'b'.repeat(43)}`, ['a'.repeat(64), 'b'.repeat(43)]],
+      ['', []],
+    ],
+    bad: ['a'.repeat(42), 'a'.repeat(43) + '!', `${'a'.repeat(43)},short`],
+  },
   USHER_TRUST_MIRROR_HOURS: whole(({ trustMirror }) => trustMirror.hours, 0, 0, 720),
   USHER_TRUST_MIRROR_FROM: webAddress(({ trustMirror }) => trustMirror.from),
   USHER_TRUST_MIRROR_AT: webAddress(({ trustMirror }) => trustMirror.at),
@@ -345,6 +355,24 @@ describe('USHER_TRUST_BUNDLES', () => {
   });
 });
 
+describe('USHER_WEBHOOK_KEY_FILE', () => {
+  test('holds keys by line', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'usher-config-'));
+    try {
+      const file = join(directory, 'keys');
+      writeFileSync(file, `${'n'.repeat(43)}\n${'o'.repeat(43)}\n`);
+      const { webhookKeys } = read({ USHER_WEBHOOK_KEY_FILE: file });
+      expect(webhookKeys.map((key) => key.reveal())).toEqual(['n'.repeat(43), 'o'.repeat(43)]);
+      expect(() => read({ USHER_WEBHOOK_KEY_FILE: file, USHER_WEBHOOK_KEY: 'k'.repeat(43) })).toThrow('both set');
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+  test('that is not there is refused by name', () => {
+    expect(() => read({ USHER_WEBHOOK_KEY_FILE: '/no/such/file' })).toThrow('USHER_WEBHOOK_KEY_FILE');
+  });
+});
+
 test('secrets are read at use, and only those that are called secrets', () => {
   const { env } = read({ USHER_SECRET_ORDERS: 'hidden', AWS_SECRET_ACCESS_KEY: 'not for a target' }).aws;
   expect(env('USHER_SECRET_ORDERS')).toBe('hidden');
@@ -359,7 +387,8 @@ test('introspection follows GraphiQL where nothing is said of it', () => {
 
 test('settings that are printed, logged or sent show no secret', () => {
   const hidden = { DATABASE_URL: 'postgresql://usher:hidden-pw@db/usher', USHER_EXTERNAL_ID: 'hidden-external-id' };
-  const settings = read({ ...hidden, USHER_SECRET_ORDERS: 'hidden-broker' });
+  const webhookKey = 'hidden'.padEnd(43, 'x');
+  const settings = read({ ...hidden, USHER_SECRET_ORDERS: 'hidden-broker', USHER_WEBHOOK_KEY: webhookKey });
   expect([settings.databaseUrl?.reveal(), settings.aws.externalId?.reveal()]).toEqual(Object.values(hidden));
   const printed = [
     inspect(settings, { depth: 9, showHidden: true }),

@@ -51,6 +51,8 @@ export interface Settings {
     /** PEM (PKCS8) of the Ed25519 key that signs them; undefined: see `signingKey`. */
     readonly key: Secret | undefined;
   };
+  /** Keys that secrets of webhooks are derived from, 32 bytes or more each; the first makes new ones, the others stay known. */
+  readonly webhookKeys: readonly Secret[];
   readonly trustOverrides: TrustOverrides;
   readonly trustMirror: {
     /** Hours between two looks at the CA bundles that are mirrored; 0: none is. */
@@ -184,6 +186,23 @@ function timeZone(env: Environment, name: string): string {
   throw new ConfigError(`${name} must be the name of a time zone, such as Europe/Berlin; not ${zone}`);
 }
 
+/** Base64 of random bytes, by comma or line: in the variable, or in the file that the same name with `_FILE` names. */
+function keys(env: Environment, name: string): Secret[] {
+  const file = text(env, `${name}_FILE`);
+  let given = text(env, name) ?? '';
+  if (file !== undefined && given !== '')
+    throw new ConfigError(`${name} and ${name}_FILE are both set: only one of them can be used`);
+  try {
+    if (file !== undefined) given = readFileSync(file, 'utf8');
+  } catch {
+    throw new ConfigError(`${name}_FILE cannot be read`);
+  }
+  const found = given.split(/[\s,]+/).filter((one) => one !== '');
+  if (!found.every((one) => /^[A-Za-z0-9+/]{43,}={0,2}$/.test(one)))
+    throw new ConfigError(`${name} must be the base64 of 32 random bytes or more: openssl rand -base64 32`);
+  return found.map((one) => new Secret(one));
+}
+
 function oneOf<T extends string>(env: Environment, name: string, fallback: T, words: readonly T[]): T {
   const value = text(env, name) ?? fallback;
   const word = words.find((known) => known === value);
@@ -308,6 +327,7 @@ export function readSettings(env: Environment): Settings {
     policyFile: text(env, 'USHER_POLICY_FILE'),
     timeZone: timeZone(env, 'USHER_TIME_ZONE'),
     audit: { origin: auditOrigin(env), key: auditKey(env) },
+    webhookKeys: keys(env, 'USHER_WEBHOOK_KEY'),
     trustOverrides: document(env, 'USHER_TRUST_BUNDLES', {}, parseTrustOverrides),
     trustMirror: {
       hours: integer(env, 'USHER_TRUST_MIRROR_HOURS', 0, 0, 720),

@@ -58,6 +58,7 @@ export const errorCodes = [
   'account_not_found',
   'service_not_found',
   'key_not_found',
+  'webhook_not_found',
   'policy_version_not_found',
   'discovery_not_found',
   'discovered_database_not_found',
@@ -71,6 +72,7 @@ export const errorCodes = [
   'review_closed',
   'account_in_use',
   'service_removed',
+  'webhook_disabled',
   'key_ended',
   'policy_from_file',
   'policy_locks_out',
@@ -102,6 +104,7 @@ export const errorCodes = [
   'aws_denied',
   'identity_provider_unavailable',
   'policy_not_loaded',
+  'webhook_key_missing',
   'state_unavailable',
   'internal',
 ] as const;

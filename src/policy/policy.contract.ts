@@ -134,6 +134,7 @@ export const actionKinds = {
   viewServices: 'system',
   administerServices: 'system',
   lockServices: 'system',
+  administerWebhooks: 'system',
   viewTargets: 'system',
   administerTargets: 'system',
   viewAccounts: 'system',

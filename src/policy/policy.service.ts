@@ -291,6 +291,7 @@ const said: Record<Action, string> = {
   viewServices: 'see the services',
   administerServices: 'administer services',
   lockServices: 'lock services',
+  administerWebhooks: 'administer webhooks',
   lockPeople: 'lock this person',
   viewAccess: 'see what this person may have',
   lockTargets: 'lock this target',

@@ -4,6 +4,7 @@ import { readTypes } from '../fuzz/graphql.ts';
 import { ask, known, open, register, someone, type Registered } from '../support/people.ts';
 import { newService, seen } from '../support/services.ts';
 import { startUsher, type Answer, type Client, type Usher } from '../support/usher.ts';
+import { newWebhook, webhookEnv } from '../support/webhooks.ts';
 
 let usher: Usher;
 let orders: Registered;
@@ -18,7 +19,7 @@ const callers: Record<string, () => Client> = {
 };
 
 beforeAll(async () => {
-  usher = await startUsher({ settings: { jobs: false } });
+  usher = await startUsher({ settings: { jobs: false }, env: webhookEnv });
   orders = await register(usher, 'orders');
   const [engineer, dave] = [someone(usher, ['engineers']), await known(usher, 'dave')];
   const [granted, pending] = [await open(usher, engineer, orders), await ask(engineer, orders)];
@@ -29,6 +30,7 @@ beforeAll(async () => {
     ...{ requests: pending.id, grants: granted.grantId, people: granted.personId },
     ...{ accounts: await id('/v1/accounts', account), discoveries: await id('/v1/discoveries', {}) },
     ...{ 'discovered-databases': await discovered(), services: (await newService(usher, ['viewTargets'])).id },
+    webhooks: (await newWebhook(usher, 'http://127.0.0.1:1/')).webhook.id,
     ...{ reviews: await emergency(), delegations: await delegation() },
   };
   const { body } = await usher.withToken(undefined).get<{ paths: Record<string, object> }>('/openapi.json');
@@ -72,6 +74,7 @@ const bodies: Record<string, () => object> = {
   shorten: () => ({ endsAt: new Date(usher.clock.now().getTime() + 600_000).toISOString() }),
   extend: () => ({ durationMinutes: 10, reason: 'not done yet' }),
   lock: () => ({ reason: 'a laptop was stolen' }),
+  replay: () => ({ from: 1 }),
   close: () => ({ comment: 'as it was said' }),
   edit: () => ({ reason: 'another reason' }),
   keys: () => ({ scopes: ['viewTargets'] }),
@@ -163,6 +166,7 @@ function nounOf(field: string): string | undefined {
   if (/review$/i.test(field)) return 'reviews';
   if (/delegation$/i.test(field)) return 'delegations';
   if (/service$|apiKeys?$/i.test(field)) return 'services';
+  if (/webhook/i.test(field)) return 'webhooks';
   if (/grant$|^mintToken$|^issuePassword$|^selfSigning$/i.test(field)) return 'grants';
   if (/person$|^personAccess$/i.test(field)) return 'people';
   if (/account$/i.test(field)) return 'accounts';

@@ -8,6 +8,7 @@ import { defaultPolicyFile } from '../../src/policy/engine.js';
 import { ask, askFor, known, newName, open, register, someone, type Registered } from '../support/people.ts';
 import { newService, seen, type Seen } from '../support/services.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
+import { newWebhook, webhookEnv } from '../support/webhooks.ts';
 
 let usher: Usher;
 let target: Registered;
@@ -35,7 +36,7 @@ const names = [
 type Caller = (typeof names)[number];
 
 beforeAll(async () => {
-  usher = await startUsher({ settings: { jobs: false } });
+  usher = await startUsher({ settings: { jobs: false }, env: webhookEnv });
   target = await register(usher, 'orders');
   spareId = (await register(usher, 'billing')).targetId;
   const { body: document } = await usher.withToken(undefined).get<{ paths: Record<string, object> }>('/openapi.json');
@@ -48,6 +49,7 @@ beforeAll(async () => {
           .replace('people/{id}', 'people/{personId}')
           .replace('accounts/{id}', 'accounts/{accountId}')
           .replace('services/{id}', 'services/{serviceId}')
+          .replace('webhooks/{id}', 'webhooks/{webhookId}')
           .replace('discoveries/{id}', 'discoveries/{discoveryId}')
           .replace('discovered-databases/{id}', 'discovered-databases/{databaseId}')}`,
     ),
@@ -107,6 +109,15 @@ const rest: Record<string, { row: Row; query?: string; body?: () => object }> = 
   'GET /v1/services/{serviceId}/keys': { row: [403, 403, 200, 200] },
   'POST /v1/services/{serviceId}/keys/{keyId}/rotate': { row: admin(201), body: () => ({}) },
   'DELETE /v1/services/{serviceId}/keys/{keyId}': { row: admin(200) },
+  'POST /v1/webhooks': { row: admin(201), body: aWebhook },
+  'GET /v1/webhooks': { row: admin(200) },
+  'GET /v1/webhooks/{webhookId}': { row: admin(200) },
+  'PATCH /v1/webhooks/{webhookId}': { row: admin(200), body: () => ({ events: ['*'] }) },
+  'DELETE /v1/webhooks/{webhookId}': { row: admin(200) },
+  'POST /v1/webhooks/{webhookId}/rotate': { row: admin(201), body: () => ({}) },
+  'POST /v1/webhooks/{webhookId}/test': { row: admin(200) },
+  'POST /v1/webhooks/{webhookId}/replay': { row: admin(200), body: () => ({ from: 1 }) },
+  'GET /v1/webhooks/{webhookId}/deliveries': { row: admin(200) },
   'GET /v1/policies': { row: [403, 403, 200, 200] },
   'PUT /v1/policies': { row: admin(200), body: newPolicy },
   'GET /v1/policies/versions': { row: [403, 403, 200, 200] },
@@ -348,6 +359,40 @@ const twins: Record<
     call: '(serviceId: "{serviceId}", id: "{keyId}") { id }',
     mutation: true,
   },
+  createWebhook: {
+    of: 'POST /v1/webhooks',
+    call: '(input: $input) { webhook { id } }',
+    mutation: true,
+    body: aWebhook,
+    type: 'CreateWebhook!',
+  },
+  webhooks: { of: 'GET /v1/webhooks', call: '{ id }' },
+  webhook: { of: 'GET /v1/webhooks/{webhookId}', call: '(id: "{webhookId}") { id }' },
+  updateWebhook: {
+    of: 'PATCH /v1/webhooks/{webhookId}',
+    call: '(id: "{webhookId}", input: { events: ["*"] }) { id }',
+    mutation: true,
+  },
+  deleteWebhook: { of: 'DELETE /v1/webhooks/{webhookId}', call: '(id: "{webhookId}") { id }', mutation: true },
+  rotateWebhookSecret: {
+    of: 'POST /v1/webhooks/{webhookId}/rotate',
+    call: '(id: "{webhookId}") { webhook { id } }',
+    mutation: true,
+  },
+  testWebhook: {
+    of: 'POST /v1/webhooks/{webhookId}/test',
+    call: '(id: "{webhookId}") { delivered }',
+    mutation: true,
+  },
+  replayWebhook: {
+    of: 'POST /v1/webhooks/{webhookId}/replay',
+    call: '(id: "{webhookId}", input: { from: 1 }) { id }',
+    mutation: true,
+  },
+  webhookDeliveries: {
+    of: 'GET /v1/webhooks/{webhookId}/deliveries',
+    call: '(webhookId: "{webhookId}") { items { id } }',
+  },
   policies: { of: 'GET /v1/policies', call: '{ sha256 }' },
   activatePolicies: {
     of: 'PUT /v1/policies',
@@ -566,6 +611,13 @@ function aService(): object {
   return { name: newName('s'), description: 'a portal' };
 }
 
+/** Where nobody listens. */
+const nowhere = 'http://127.0.0.1:1/';
+
+function aWebhook(): object {
+  return { url: nowhere, description: 'a portal', events: ['grant.*'] };
+}
+
 function newTarget(): Record<string, unknown> {
   const name = newName('t');
   return { ...usher.standIn.targets.orders.registration.target, name, resourceId: `cluster-${name.toUpperCase()}` };
@@ -634,6 +686,8 @@ async function fresh(of: string): Promise<Record<string, string>> {
     const { id: serviceId, keyId } = await newService(usher, ['viewTargets']);
     return { ...shared, serviceId, keyId };
   }
+  if (of.includes('/webhooks/{webhookId}'))
+    return { ...shared, webhookId: (await newWebhook(usher, nowhere)).webhook.id };
   if (of.includes('/discoveries')) {
     const dave = callers['dave'] as Client;
     await dave.post('/v1/accounts', newAccount());

@@ -76,6 +76,7 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
     USHER_LOG_LEVEL: process.env['USHER_TEST_LOG'] ?? 'info',
     USHER_SAMPLE_SECONDS: '0',
     USHER_AUDIT_KEY: auditKey, // else one would be made beside a state that is not there
+    USHER_WEBHOOK_KEY: Buffer.alloc(32, 'only for this run').toString('base64'), // or one would be made beside a state
     ...UNLIMITED,
     USHER_DRIFT_MINUTES: '0', // files share targets: one file's look would end what another's Usher gave
     ...options.env,

@@ -12,6 +12,7 @@ export const queues = [
   'forget-answers',
   'forget-decisions',
   'audit-months',
+  'forget-deliveries',
   'drift',
   'ask-again',
   'leave-target',
