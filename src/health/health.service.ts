@@ -119,8 +119,8 @@ export class HealthService {
       this.drift.counts(),
       this.keys.expiring(),
       this.counts.emergencies(),
-      this.connections.read(this.db),
       this.receivers.counts(),
+      this.connections.read(this.db),
     ]);
     for (const [kind, count] of drift.open) this.findings.set({ kind }, count);
     this.endingKeys.set(ending);
