@@ -67,11 +67,11 @@ export class Verification {
 
   /** @returns false when enough is known: reading on would not change the verdict */
   read(line: string): boolean {
-    if (this.bad) return false;
+    if (this.isDecided()) return false;
     const note = readCheckpointLine(line);
     if (note === undefined) this.readEntry(line);
     else this.claim(note);
-    return this.bad === undefined;
+    return !this.isDecided();
   }
 
   /**
@@ -81,7 +81,11 @@ export class Verification {
   missing(seq: number, leaf: Buffer, why: string): boolean {
     if (seq === this.tree.size + 1) this.take(leaf, leaf, why);
     else this.outOfOrder(seq);
-    return this.bad === undefined;
+    return !this.isDecided();
+  }
+
+  private isDecided(): boolean {
+    return this.bad !== undefined;
   }
 
   verdict(): Verdict {
