@@ -2,9 +2,6 @@
 export type JsonValue =
   null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue };
 
-// JSON.stringify escapes a lone surrogate, where RFC 8785 (3.2.2.2) wants an error
-const LONE = /\p{Surrogate}/u;
-
 /**
  * The one text that a JSON value has by RFC 8785 (JSON Canonicalization Scheme): members sorted by UTF-16 code units, numbers and
  * strings as ECMAScript writes them, no space.
@@ -24,6 +21,7 @@ export function canonical(value: JsonValue): string {
 const isList = (value: object): value is readonly JsonValue[] => Array.isArray(value);
 
 function quoted(text: string): string {
-  if (LONE.test(text)) throw new RangeError('JSON has no lone surrogates');
+  // JSON.stringify escapes it, where RFC 8785 (3.2.2.2) wants an error
+  if (!text.isWellFormed()) throw new RangeError('JSON has no lone surrogates');
   return JSON.stringify(text);
 }

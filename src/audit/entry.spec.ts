@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { canonical, type JsonValue } from './canonical.js';
 import { entryOf, leafOf, MissingKey, NO_PERSON, ownerOf, type RecordedLine } from './entry.js';
 import { entryLine, faultOf, readCheckpointLine, readEntryLine } from './record-line.js';
 
@@ -63,6 +64,7 @@ test('whatever it says, an entry is read back as it was written', () => {
       const read = readEntryLine(written);
       expect(read).toEqual({ ...entry, leaf, seq });
       expect(faultOf(read!)).toBeUndefined();
+      expect(canonical(JSON.parse(written) as JsonValue)).toBe(written);
       const parsed = JSON.parse(written) as { details: { value: unknown }; actor: { name: string } };
       expect([parsed.details.value, parsed.actor.name]).toEqual([said, actorName]);
     }),

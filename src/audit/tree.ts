@@ -13,7 +13,8 @@ export type HashesAt = (level: number, range: Range) => Promise<readonly Hash[]>
  */
 export function rootsOf(hashesAt: HashesAt): RootOf {
   return async ({ start, end }) => {
-    const pieces = await Promise.all(completeRanges(end - start).map((piece) => subtree(hashesAt, start, piece)));
+    const pieces: Hash[] = [];
+    for (const piece of completeRanges(end - start)) pieces.push(await subtree(hashesAt, start, piece));
     return folded(pieces);
   };
 }
@@ -35,5 +36,7 @@ const folded = (pieces: readonly Hash[]): Hash => pieces.reduceRight((right, lef
 
 /** The frontier of a tree of so many leaves, to go on from there. */
 export async function frontierAt(size: number, rootOf: RootOf): Promise<Frontier> {
-  return new Frontier(size, await Promise.all(completeRanges(size).map(rootOf)));
+  const roots: Hash[] = [];
+  for (const range of completeRanges(size)) roots.push(await rootOf(range));
+  return new Frontier(size, roots);
 }
