@@ -67,11 +67,11 @@ export class Verification {
 
   /** @returns false when enough is known: reading on would not change the verdict */
   read(line: string): boolean {
-    if (this.bad) return false;
+    if (this.isBad()) return false;
     const note = readCheckpointLine(line);
     if (note === undefined) this.readEntry(line);
     else this.claim(note);
-    return this.bad === undefined;
+    return !this.isBad();
   }
 
   /**
@@ -95,6 +95,10 @@ export class Verification {
     if (this.dropped > this.toldDropped)
       this.bad ??= badBetween(this.firstDropped, this.firstDropped + this.dropped - 1, UNTOLD);
     return { bad: this.bad, proved, redacted: this.redacted, dropped: this.dropped, checkpoint: this.proved };
+  }
+
+  private isBad(): boolean {
+    return this.bad !== undefined;
   }
 
   private readEntry(line: string): void {
