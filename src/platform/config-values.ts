@@ -1,5 +1,6 @@
 /** How one setting is read out of an environment: what it may be, and what is said of what it may not. */
 import { readFileSync } from 'node:fs';
+import { serviceMarks } from './oidc-providers.js';
 import { isNetwork } from './outbound.js';
 import { Secret } from './secret.js';
 

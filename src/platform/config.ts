@@ -20,7 +20,7 @@ import {
   words,
   type Environment,
 } from './config-values.js';
-import { oidcDefaults, parseProviders, refuseSameIssuer, serviceMarks, type OidcProvider } from './oidc-providers.js';
+import { oidcDefaults, parseProviders, refuseSameIssuer, type OidcProvider } from './oidc-providers.js';
 import { Secret } from './secret.js';
 
 /** An operator's own bundles: by region, where the PEM (and PKCS7) stands and, for the broker itself, a file that holds it. */
