@@ -29,20 +29,22 @@ export class Observer {
   /**
    * One look at one endpoint. That it failed is kept and logged, and nothing else comes of it.
    * @param heldBy the process whose turn it is; null: whoever's
-   * @returns whether it answered
+   * @returns milliseconds that the server took to answer; undefined: it did not
    */
-  async attempt(place: Watched, heldBy: string | null): Promise<boolean> {
+  async attempt(place: Watched, heldBy: string | null): Promise<number | undefined> {
     try {
       const asked = this.clock.now();
+      const began = performance.now();
       const seen = await this.out.look(place);
+      const tookMs = performance.now() - began;
       await this.record.store(place, seen, asked, heldBy);
-      return true;
+      return tookMs;
     } catch (error) {
       const { target, endpoint } = place;
       const failure = error instanceof DomainError ? error.code : 'internal';
       await recordFailure(this.db.client, endpoint.id, failure, this.clock.now());
       this.log.warn({ err: error, target: target.name, endpoint: endpoint.kind }, 'could not look at who is connected');
-      return false;
+      return undefined;
     }
   }
 

@@ -93,10 +93,12 @@ export class Sampler implements OnModuleDestroy {
 
   private async look(beat: Beat): Promise<void> {
     const began = performance.now();
-    const answered = await this.observer.attempt(beat.place, this.me).catch(() => false);
-    beat.failures = answered ? 0 : beat.failures + 1;
-    const last = { tookMs: performance.now() - began, failures: beat.failures };
-    this.next(beat, pauseAfter(this.intervalMs, last, Math.random()));
+    const tookMs = await this.observer.attempt(beat.place, this.me).catch(() => undefined);
+    beat.failures = tookMs === undefined ? beat.failures + 1 : 0;
+    const ownMs = tookMs === undefined ? 0 : performance.now() - began - tookMs;
+    // it is the server that is spared, not our own state: what that took only comes off the pause
+    const pause = pauseAfter(this.intervalMs, { tookMs: tookMs ?? 0, failures: beat.failures }, Math.random());
+    this.next(beat, Math.max(0, pause - ownMs));
   }
 
   private leaveOff(id: string): Promise<void> {

@@ -44,7 +44,9 @@ describe('of a value that is written into a document, the message says only what
 
 test('of a variable only its name, and that of the field', () => {
   const raw = `Variable "$input" got invalid value { token: "${SECRET}" }; Field "count" of required type "Int!" was not provided.`;
-  expect(withoutValues(raw)).toBe('Variable "$input" got a value that does not fit its type.');
+  expect(withoutValues(raw)).toBe(
+    'Variable "$input" got a value that does not fit its type; Field "count" of required type "Int!" was not provided.',
+  );
   expect(withoutValues(`Variable "$x" got invalid value "${SECRET}"; Int cannot represent it.`)).not.toContain(
     'secret',
   );
