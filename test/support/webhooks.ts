@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { v7 } from 'uuid';
 import { AuditService } from '../../src/audit/audit.service.js';
 import type { AuditAction, AuditEntry } from '../../src/audit/events.js';
+import { Sealer } from '../../src/audit/sealer.js';
 import { NotificationJobs } from '../../src/notifications/notifications.job.js';
 import { systemActor } from '../../src/platform/actor.js';
 import { known } from './people.ts';
@@ -34,10 +35,7 @@ export const record = (usher: Usher, action: AuditAction, entry: Omit<AuditEntry
 
 /** Gives what is on record its place, where no process does it by itself. */
 export async function seal(usher: Usher): Promise<void> {
-  await usher.database.owner.query(`
-    INSERT INTO audit_seal (seq, event_id, leaf)
-    SELECT (SELECT coalesce(max(seq), 0) FROM audit_seal) + row_number() OVER (ORDER BY ordinal), id, sha256(id::text::bytea)
-      FROM audit_event WHERE id NOT IN (SELECT event_id FROM audit_seal)`);
+  await usher.app.get(Sealer, { strict: false }).seal();
 }
 
 /** What a process does every second: looks for what is due, and sends it. */
