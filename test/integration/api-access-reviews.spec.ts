@@ -46,8 +46,8 @@ async function seen(grantId: string, personId: string, daysAgo: number, ended = 
     orders.targetId,
   ]);
   await usher.database.owner.query(
-    `INSERT INTO connection (id, target_id, endpoint_id, pid, backend_start, login, tls, person_id, grant_id, first_seen_at, last_seen_at, ended_at)
-     VALUES ($1, $2, $3, (random() * 1e6)::int, now() - $6 * interval '1 day', 'x', true, $5, $4, now() - $6 * interval '1 day', now() - $6 * interval '1 day',
+    `INSERT INTO connection (id, target_id, endpoint_id, pid, backend_start, login, login_kind, tls, person_id, grant_id, started_at, first_seen_at, last_seen_at, ended_at)
+     VALUES ($1, $2, $3, (random() * 1e6)::int, now() - $6 * interval '1 day', 'x', 'person', true, $5, $4, now() - $6 * interval '1 day', now() - $6 * interval '1 day', now() - $6 * interval '1 day',
              CASE WHEN $7 THEN now() - $6 * interval '1 day' END)`,
     [v7(), orders.targetId, rows[0]?.id, grantId, personId, daysAgo, ended],
   );

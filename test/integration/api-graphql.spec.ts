@@ -27,9 +27,9 @@ afterAll(() => usher?.close());
 /** A session as the observer would have written it down. */
 async function seen(): Promise<void> {
   await usher.database.owner.query(
-    `INSERT INTO connection (id, target_id, endpoint_id, pid, login, database, client_address, client_port, tls, tls_version, tls_cipher,
-       application_name, person_id, grant_id, backend_start, first_seen_at, last_seen_at)
-     SELECT $1, t.id, e.id, 4711, 'somebody', 'orders', '127.0.0.1', 50000, true, 'TLSv1.3', 'TLS_AES_256_GCM_SHA384', 'psql', $2, $3, now(), now(), now()
+    `INSERT INTO connection (id, target_id, endpoint_id, pid, login, login_kind, database, client_address, client_port, tls, tls_version, tls_cipher,
+       application_name, person_id, grant_id, backend_start, started_at, first_seen_at, last_seen_at)
+     SELECT $1, t.id, e.id, 4711, 'somebody', 'person', 'orders', '127.0.0.1', 50000, true, 'TLSv1.3', 'TLS_AES_256_GCM_SHA384', 'psql', $2, $3, now(), now(), now(), now()
        FROM target t JOIN endpoint e ON e.target_id = t.id LIMIT 1`,
     [nowhere, grant.personId, grant.grantId],
   );
