@@ -1,4 +1,3 @@
-import { Writable } from 'node:stream';
 import { PinoLogger } from 'nestjs-pino';
 import { refuseSecrets } from './secrets.ts';
 
@@ -6,16 +5,15 @@ let lines: string[] = [];
 
 /**
  * What every Usher of this process has logged since the last search: one for all, since the logger of the first is that of the
- * others, too. With `USHER_TEST_LOG`, a level, it is shown as well.
+ * others, too. No stream: one that somebody ended would swallow what is written, and nothing would be found. With
+ * `USHER_TEST_LOG`, a level, it is shown as well.
  */
-export const keptLog = new Writable({
-  decodeStrings: false,
-  write(line: string, _encoding, done) {
+export const keptLog = {
+  write(line: string): void {
     lines.push(line);
     if (process.env['USHER_TEST_LOG'] !== undefined) process.stdout.write(line);
-    done();
   },
-});
+};
 
 /** From now on, of every Usher of this process: the level of the first would be that of all. */
 export function logAt(level: string): void {
