@@ -172,7 +172,9 @@ function nounOf(field: string): string | undefined {
   if (/account$/i.test(field)) return 'accounts';
   if (field === 'discovery') return 'discoveries';
   if (/discovered|registerDatabase/i.test(field)) return 'discovered-databases';
-  expect(field, 'it names something that is not compared').toMatch(/target|profile|drift|readiness|iamAuthentication|serverLog/i);
+  expect(field, 'it names something that is not compared').toMatch(
+    /target|profile|drift|readiness|iamAuthentication|serverLog/i,
+  );
   return undefined;
 }
 
