@@ -19,7 +19,7 @@ import { Json } from '../platform/http/json.scalar.js';
 import { isAddressOrNetwork } from '../platform/network.js';
 
 /** Without control characters: PostgreSQL takes no NUL. */
-const LINE = /^\P{Cc}+$/u;
+const LINE = /^(?=.*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
 export enum AuditOutcome {
   success = 'success',

@@ -16,7 +16,7 @@ export async function sealedOfPerson(
   const { rows } = await session.query<RecordedLine & { seq: string; redacted: Part[] }>(
     `SELECT s.seq, ARRAY(SELECT r.part FROM audit_redaction r WHERE r.event_id = e.id) AS redacted, ${LINE}
        FROM audit_event e JOIN audit_seal s ON s.event_id = e.id
-      WHERE (e.actor_id = $1 OR e.subject_id = $1) AND s.seq > $2 ORDER BY s.seq LIMIT $3`,
+      WHERE (e.actor_id = $1 OR e.subject_id = $1) AND e.action <> 'audit.redact' AND s.seq > $2 ORDER BY s.seq LIMIT $3`,
     [personId, after, limit],
   );
   return rows.map(({ seq, ...row }) => ({ ...row, seq: Number(seq) }));

@@ -127,19 +127,25 @@ export class Sealer implements OnModuleDestroy {
     const passed = horizons.filter(({ xact }) => xact <= over);
     // a full look left lines behind, all of them above its last
     const seen = lines.length < BATCH ? Infinity : (lines.at(-1)?.ordinal ?? 0);
-    const settled = Math.max(above, ...passed.map((horizon) => Math.min(horizon.drawn, seen)));
-    const tree = await this.treeOf(session, head);
+    const last = passed.at(-1); // they ascend
+    const settled = Math.max(above, last ? Math.min(last.drawn, seen) : 0);
+    const tree = await this.treeOf(session, head, server);
     if (lines.length > 0) await this.write(session, tree, lines, Math.max(settled, head?.settled ?? 0));
     const left = horizons.filter((horizon) => horizon.drawn > settled);
     return { lines: lines.length, memory: { server, tree, settled, horizons: left } };
   }
 
   /** A copy to grow: what is remembered stays as it is until the commit. */
-  private async treeOf(session: Session, head: Head | undefined): Promise<Frontier> {
+  private async treeOf(session: Session, head: Head | undefined, server: string): Promise<Frontier> {
     const root = head?.root ?? emptyRoot;
     const size = head?.size ?? 0;
     const { tree: known } = this.memory;
     if (known.size === size && known.root().equals(root)) return known.copy();
+    // other processes go on, and nothing goes back: what was cut off or changed must not be signed anew
+    if (server === this.memory.server && known.size >= size)
+      throw new Error(
+        `the sealed record is not as this process left it (${known.size} lines): look at it before a restart`,
+      );
     const tree = await frontierAt(
       size,
       rootsOf((level, range) => hashesAt(session, level, range)),

@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { openCheckpoint, readVerifierKey, type Checkpoint, type NamedKey } from '../audit/checkpoint.js';
 import { redact } from '../audit/redaction.js';
 import { sealedLines } from '../audit/sealed-lines.js';
@@ -83,7 +82,14 @@ async function readExport(verification: Verification, file: string): Promise<voi
       throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
     },
   );
-  for await (const line of createInterface({ input, crlfDelay: Infinity })) if (!verification.read(line)) return;
+  // not by readline: it also takes the line separators of Unicode, which a reason may hold, for ends of lines
+  let rest = '';
+  for await (const chunk of input.setEncoding('utf8')) {
+    const lines = `${rest}${String(chunk)}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (!verification.read(line.replace(/\r$/, ''))) return;
+  }
+  if (rest !== '') verification.read(rest);
 }
 
 async function readDatabase(verification: Verification): Promise<void> {

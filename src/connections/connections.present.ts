@@ -18,7 +18,7 @@ export const withEvidence = {
           ticket: true,
           planRevision: true,
           votes: {
-            where: { verdict: 'approve' },
+            where: { verdict: 'approve', voidedAt: null },
             orderBy: { id: 'asc' },
             select: { planRevision: true, person: { select: { id: true, name: true } } },
           },

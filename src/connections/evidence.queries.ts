@@ -50,7 +50,8 @@ async function ownersOf(db: Tx, logins: readonly string[]): Promise<Map<string, 
 const grantsOf = (db: Tx, targetId: string, logins: string[], since: Date): Promise<GrantPeriod[]> =>
   db.$queryRaw<GrantPeriod[]>`
     SELECT g.id::text AS id, g.person_id::text AS "personId", g.login, g.method::text AS method, g.mode::text AS mode,
-           g.opened_at AS "openedAt", g.ends_at AS "endsAt", g.closed_at AS "closedAt"
+           g.opened_at AS "openedAt", g.ends_at AS "endsAt",
+           least(g.closing_since, g.closed_at) AS "closedAt"
       FROM unnest(${logins}::text[]) AS l (login) CROSS JOIN LATERAL (
         SELECT * FROM access_grant WHERE target_id = ${targetId}::uuid AND login = l.login AND opened_at IS NOT NULL
            AND (closed_at IS NULL OR closed_at > ${new Date(since.getTime() - MINTED_MS)}::timestamptz)

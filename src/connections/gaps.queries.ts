@@ -13,16 +13,24 @@ export type About = Partial<Pick<Search, 'target' | 'person' | 'grant'>>;
  * grant of the person lead to. Whoever sees only what is their own learns of gaps where they had grants.
  */
 export const targetsOf = (seen: Visibility, { target, person, grant }: About): Prisma.Sql => {
+  const known = (grant: string): Prisma.Sql => {
+    const g = Prisma.raw(grant);
+    return seen.all
+      ? Prisma.sql`true`
+      : Prisma.sql`(${g}.target_id = ANY (${[...seen.targetIds]}::uuid[]) OR ${g}.person_id = ${seen.personId}::uuid)`;
+  };
   const mine = Prisma.sql`EXISTS (SELECT 1 FROM access_grant o WHERE o.target_id = t.id AND o.person_id = ${seen.personId}::uuid)`;
   const all = [
     seen.all ? Prisma.sql`true` : Prisma.sql`(t.id = ANY (${[...seen.targetIds]}::uuid[]) OR ${mine})`,
     ...(target === undefined ? [] : [Prisma.sql`t.id = ${target}::uuid`]),
     ...(grant === undefined
       ? []
-      : [Prisma.sql`t.id = (SELECT g.target_id FROM access_grant g WHERE g.id = ${grant}::uuid)`]),
+      : [Prisma.sql`t.id = (SELECT g.target_id FROM access_grant g WHERE g.id = ${grant}::uuid AND ${known('g')})`]),
     ...(person === undefined
       ? []
-      : [Prisma.sql`EXISTS (SELECT 1 FROM access_grant g WHERE g.target_id = t.id AND g.person_id = ${person}::uuid)`]),
+      : [
+          Prisma.sql`EXISTS (SELECT 1 FROM access_grant g WHERE g.target_id = t.id AND g.person_id = ${person}::uuid AND ${known('g')})`,
+        ]),
   ];
   return Prisma.sql`SELECT t.id FROM target t WHERE ${Prisma.join(all, ' AND ')}`;
 };
@@ -42,7 +50,8 @@ export const recordedGaps = (
   most: number,
 ): Promise<ConnectionGap[]> =>
   db.$queryRaw<ConnectionGap[]>`
-    SELECT o.target_id::text AS "targetId", o.endpoint_id::text AS "endpointId", o.kind, o.from_at AS "from", o.to_at AS "to", o.detail
+    SELECT o.target_id::text AS "targetId", o.endpoint_id::text AS "endpointId", o.kind, o.from_at AS "from", o.to_at AS "to",
+           CASE WHEN ${seen.all} OR o.target_id = ANY (${[...seen.targetIds]}::uuid[]) THEN o.detail END AS detail
       FROM observation_gap o WHERE o.recovered_at IS NULL AND o.target_id IN (${targetsOf(seen, about)})
        AND (${about.to}::timestamptz IS NULL OR o.from_at <= ${about.to}::timestamptz)
        AND (${about.from}::timestamptz IS NULL OR o.to_at IS NULL OR o.to_at >= ${about.from}::timestamptz)

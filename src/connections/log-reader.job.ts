@@ -15,6 +15,8 @@ const PARALLEL = 4;
 const MINUTE_MS = 60_000;
 /** Targets that are due are spread over most of the minute until the next tick. */
 const SPREAD_MS = 30_000;
+/** Longer than a look takes. */
+const LEASE_MS = 5 * MINUTE_MS;
 
 /** When the logs of targets are read: each when its time has come. */
 @Injectable()
@@ -41,6 +43,10 @@ export class LogReaderJobs {
     const due = { OR: [{ logReader: null }, { logReader: { nextAt: { lte: this.clock.now() } } }] };
     const where = { deletedAt: null, logSource: { not: 'none' }, ...due };
     const targets = await this.db.client.target.findMany({ where, select: { id: true } });
+    // until the look is over it is not due again, however long it takes
+    const lease = new Date(this.clock.now().getTime() + LEASE_MS);
+    const where_ = { targetId: { in: targets.map(({ id }) => id) } };
+    await this.db.client.logReader.updateMany({ where: where_, data: { nextAt: lease } });
     const looks = targets.map(({ id }) => ({
       data: { targetId: id } satisfies Due,
       startAfter: new Date(Date.now() + Math.random() * SPREAD_MS),

@@ -47,8 +47,12 @@ export class LogReader {
       const all = source ? await this.readAll(target, source) : true;
       await this.succeeded(targetId, all, everyMs);
     } catch (error) {
-      if (!(error instanceof DomainError)) throw error;
-      await this.failed(targetId, error);
+      const told = error instanceof DomainError;
+      await this.failed(
+        targetId,
+        told ? error : { message: 'The log could not be read.', advice: "Usher's log says why." },
+      );
+      if (!told) throw error;
     }
   }
 
@@ -95,7 +99,7 @@ export class LogReader {
     if (all) await this.gaps.end(targetId, 'log_unreadable', true);
   }
 
-  private async failed(targetId: string, error: DomainError): Promise<void> {
+  private async failed(targetId: string, error: Pick<DomainError, 'message' | 'advice'>): Promise<void> {
     const now = this.clock.now();
     const problem = [error.message, error.advice].filter(Boolean).join(' ');
     const before = await this.db.client.logReader.findUnique({ where: { targetId } });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { DomainError } from '../platform/errors.js';
 import type { ServerLogFormat } from '../postgres/server-log.contract.js';
@@ -31,14 +31,17 @@ export class FileSource implements LogSource {
     const path = await this.inside(this.path);
     const alone = !(await stat(path)).isDirectory();
     const directory = alone ? dirname(path) : path;
-    const names = (await readdir(directory)).filter((name) => !alone || name.startsWith(basename(path)));
+    const all = await readdir(directory).catch(() => {
+      throw unreadable('The directory of the log cannot be listed.', 'Let the user that Usher runs as list it.');
+    });
+    const names = all.filter((name) => !alone || name.startsWith(basename(path)));
     const found: { name: string; writtenMs: number }[] = [];
-    for (const name of names.filter((one) => this.isOfFormat(one)).slice(0, MOST_FILES)) {
+    for (const name of names.filter((one) => this.isOfFormat(one))) {
       const { mtimeMs, isFile } = await about(join(directory, name));
       if (isFile) found.push({ name, writtenMs: mtimeMs });
     }
     found.sort((a, b) => a.writtenMs - b.writtenMs || byName(a.name, b.name));
-    return found.map(({ name }) => ({ stream: this.prefix, name, endpointId: this.endpointId }));
+    return found.slice(-MOST_FILES).map(({ name }) => ({ stream: this.prefix, name, endpointId: this.endpointId }));
   }
 
   async read({ name }: LogFile, { offset }: LogCursor, most: number): Promise<LogPiece> {
@@ -100,7 +103,7 @@ function byName(a: string, b: string): number {
 }
 
 async function about(path: string): Promise<{ mtimeMs: number; isFile: boolean }> {
-  const found = await stat(path).catch(() => undefined);
+  const found = await lstat(path).catch(() => undefined); // a link is no file: it would not be opened
   return { mtimeMs: found?.mtimeMs ?? 0, isFile: found?.isFile() ?? false };
 }
 

@@ -22,9 +22,12 @@ import {
   type LoggedSession,
 } from './log-ties.queries.js';
 import { watchedKinds } from './looks.queries.js';
+import { ofSomebody } from './sightings.js';
 
 /** Further than any session of these events may have begun before them. */
 const AROUND_MS = 120_000;
+/** Looks are shared out anew only when this is done. */
+const AT_ONCE_MS = 2_000;
 
 /** Ties what the logs of the servers say to the sessions that looks have shown, and adds those that none has. */
 @Injectable()
@@ -35,12 +38,22 @@ export class LogTies {
     private readonly ledger: ConnectionLedger,
   ) {}
 
-  /** All that has been read since the last time. Several processes may do it at once: each target is one's at a time. */
+  /**
+   * What has been read since the last time, for a while: what is left is for the next time. Several processes may do it at once:
+   * each target is one's at a time, and one that fails keeps no other waiting.
+   */
   async tieAll(): Promise<void> {
+    const until = performance.now() + AT_ONCE_MS;
+    const faults: unknown[] = [];
     for (const targetId of await behind(this.db.client)) {
-      let more = true;
-      while (more) more = await this.db.tx((tx) => this.some(tx, targetId));
+      try {
+        let more = true;
+        while (more && performance.now() < until) more = await this.db.tx((tx) => this.some(tx, targetId));
+      } catch (error) {
+        faults.push(error);
+      }
     }
+    if (faults.length > 0) throw faults[0];
   }
 
   /** @returns false when there is no more, or another process ties this target */
@@ -86,7 +99,9 @@ export class LogTies {
     const evidence = await evidenceOf(tx, targetId, [...new Set(logged.map(({ login }) => login))], since);
     const now = this.clock.now();
     for (const endpoint of target.endpoints) {
-      const here = logged.filter((one) => endpointOf(target, one) === endpoint.id);
+      // neither of these is anybody past Usher: looks leave them out, too
+      const others = logged.filter((one) => ofSomebody(one) && one.login !== target.brokerLogin);
+      const here = others.filter((one) => endpointOf(target, one) === endpoint.id);
       if (here.length === 0) continue;
       const { kind, tokenHost, port } = endpoint;
       const clockAheadMs = ahead.get(endpoint.id) ?? 0;

@@ -88,7 +88,6 @@ export class SightingRecord {
 
   /** What shows without a look: what logs say, sessions that go on after their grant, and those of endpoints that were taken away. */
   async tidy(): Promise<void> {
-    await this.ties.tieAll();
     const now = this.clock.now();
     await endUnwatched(this.db.client, now);
     const found = await outlived(this.db.client, CLOSING_MS);
@@ -96,5 +95,6 @@ export class SightingRecord {
       const flagged = found.map(({ endsAt, ...session }) => ({ ...session, details: { endsAt } }));
       await this.db.tx((tx) => this.ledger.flag(tx, flagged, ConnectionFlag.outlived, now));
     }
+    await this.ties.tieAll();
   }
 }

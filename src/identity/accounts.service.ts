@@ -31,7 +31,8 @@ export class AccountsService {
     const { issuer, subject } = verified;
     const latest = {
       name: verified.name,
-      email: verified.email ?? null,
+      // a token without an address takes none away: who it is would be told by nothing then, and be another human
+      ...(verified.email !== undefined && { email: verified.email }),
       userName: verified.preferredUsername ?? null,
       groups: [...verified.groups],
       principalArn: verified.awsPrincipal ?? null,
@@ -40,7 +41,7 @@ export class AccountsService {
     const [known] = await this.db.client.person.updateManyAndReturn({ where: { issuer, subject }, data: latest });
     if (known) return known;
     try {
-      return await this.meet({ id: v7(), issuer, subject, firstSeenAt: latest.lastSeenAt, ...latest });
+      return await this.meet({ id: v7(), issuer, subject, firstSeenAt: latest.lastSeenAt, email: null, ...latest });
     } catch (error) {
       if (brokenUnique(error) === undefined) throw error;
       const where = { issuer_subject: { issuer, subject } };

@@ -5,14 +5,14 @@ import { ClaimError, optionalText } from './claims.js';
 const SUBJECT = 'subject';
 
 /**
- * The client that a token stands for; undefined for one of a person. A token whose subject is its client is never a person's,
- * whatever is said of its provider: else whoever holds a client's secret would be somebody.
+ * The client that a token stands for; undefined for one of a person. A token that providers known to us give to clients is never a
+ * person's, whatever is said of its provider: else whoever holds a client's secret would be somebody.
  * @param marks by which the provider tells such tokens: `subject`, a claim, or a claim and its value; undefined: it has none
  * @throws ClaimError where it is no person's, and not clearly a client's either
  */
 export function clientIn(claims: JWTPayload, marks: readonly string[] | undefined): string | undefined {
   const marked = marks?.some((mark) => hasMark(claims, mark)) ?? false;
-  if (!marked && !isItsOwnSubject(claims)) return undefined;
+  if (!marked && !standsForClient(claims)) return undefined;
   if (!marked)
     throw new ClaimError('stands for a client and for no person, and its provider has no serviceTokens for it');
   // whoever signed in would be the service: a mark that people's tokens have as well is no mark
@@ -23,11 +23,21 @@ export function clientIn(claims: JWTPayload, marks: readonly string[] | undefine
   return client;
 }
 
+/** RFC 9068, OpenID Connect, Okta, Entra ID. */
 const clientsOf = (claims: JWTPayload): string[] =>
-  ['client_id', 'azp'].flatMap((claim) => optionalText(claims, claim) ?? []);
+  ['client_id', 'azp', 'cid', 'appid'].flatMap((claim) => optionalText(claims, claim) ?? []);
 
+/** As RFC 9068 and Okta have it, and Auth0. */
 const isItsOwnSubject = (claims: JWTPayload): boolean =>
-  typeof claims.sub === 'string' && [claims['client_id'], claims['azp']].includes(claims.sub);
+  clientsOf(claims).some((client) => claims.sub === client || claims.sub === `${client}@clients`);
+
+/** Without being told: its own subject; Auth0; Keycloak; Entra ID, whose tokens of applications have no scopes of a person. */
+const standsForClient = (claims: JWTPayload): boolean =>
+  isItsOwnSubject(claims) ||
+  claims['gty'] === 'client-credentials' ||
+  claims['idtyp'] === 'app' ||
+  typeof claims['clientHost'] === 'string' ||
+  (typeof claims['oid'] === 'string' && claims['oid'] === claims.sub && claims['scp'] === undefined);
 
 function hasMark(claims: JWTPayload, mark: string): boolean {
   if (mark === SUBJECT) return isItsOwnSubject(claims);

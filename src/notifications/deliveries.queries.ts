@@ -31,7 +31,7 @@ export async function webhookCounts(db: Tx, now: Date): Promise<WebhookCounts> {
   const none = ['enabled', 'disabled', 'failing'].map((state) => [state, 0] as const);
   const states = await db.webhook.groupBy({ by: ['state'], _count: true });
   const waiting = await db.webhookDelivery.aggregate({
-    where: { state: 'pending' },
+    where: { state: 'pending', webhook: { state: { not: 'disabled' } } },
     _count: true,
     _min: { firstAttemptAt: true },
   });

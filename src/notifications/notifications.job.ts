@@ -71,7 +71,12 @@ export class NotificationJobs implements OnModuleDestroy {
 
   private async begin(): Promise<Promise<void>[]> {
     const due = await dueWebhooks(this.db.client, this.clock.now(), await this.feed.last());
-    return due.map((id) => this.turns.take(id, () => this.turn(id)));
+    return due.map((id) => this.turns.take(id, () => this.turn(id)).catch((error: unknown) => this.missed(id, error)));
+  }
+
+  /** Nobody waits for a turn that is left at: one that could not even begin must not end the process. */
+  private missed(id: string, error: unknown): void {
+    this.log.warn({ err: error, webhookId: id }, 'a webhook could not have its turn');
   }
 
   private async turn(id: string): Promise<void> {

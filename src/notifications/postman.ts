@@ -37,6 +37,8 @@ export class Postman {
     if (refusal !== undefined) return { status: null, problem: `The address ${refusal}.` };
     try {
       const status = await this.exchange(new URL(address), headers, body);
+      if (status < 100 || status > 599)
+        return { status: null, problem: 'The receiver answered with no status of HTTP.' };
       return { status, problem: problemOf(status) };
     } catch (error) {
       return { status: null, problem: whyNot(error) };
@@ -62,6 +64,11 @@ export class Postman {
         resolve(answer.statusCode ?? 0);
       });
       call.on('error', reject);
+      // a receiver that changes the protocol gives neither an answer nor an error
+      call.on('upgrade', (answer, socket) => {
+        socket.destroy();
+        resolve(answer.statusCode ?? 0);
+      });
       call.end(body);
     });
   }

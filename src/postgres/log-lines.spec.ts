@@ -163,6 +163,17 @@ describe('what SQL writes into the log is not what the server says', () => {
     expect(kinds(text)).toEqual(['disconnected']);
     expect(read(text).counts.doubtful).toBe(1);
   });
+  test('so long that what follows is out of sight', () => {
+    const who = 'disconnection: session time: 0:00:01.000 user=jane database=app';
+    for (const [message, state] of [
+      [`${who} host=${'x'.repeat(1_100_000)}`, 'growing'],
+      [`${who} host=${'x'.repeat(300)}`, 'ended'],
+      [`${raised} application_name=${'x'.repeat(1_100_000)}`, 'growing'],
+    ] as const)
+      expect(readLog(Buffer.from(line(`LOG:  ${message}`)), start, { format: 'stderr', state })).toMatchObject({
+        events: [],
+      });
+  });
   test('of a terse server by its statement alone', () => {
     expect(kinds(line(`LOG:  ${raised}`) + line('STATEMENT:  DO $$ … $$'))).toEqual([]);
   });

@@ -93,7 +93,7 @@ const tlsOf = (found: RegExpExecArray | null, applicationName: string | null): L
   found && { version: found[1] ?? '', cipher: found[2] ?? '', certain: applicationName === null };
 
 const ENDED = /^disconnection: session time: (\d{1,6}):(\d\d):(\d\d)\.(\d{3})([^]*)$/;
-const HOST = /^ host=\S+(?: port=\d{1,5})?$/;
+const HOST = /^ host=\S{1,255}(?: port=\d{1,5})?$/;
 
 function disconnected(record: LogRecord): Told {
   const named = namedIn(record);

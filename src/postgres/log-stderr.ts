@@ -87,6 +87,8 @@ class StderrReading {
       if (next === undefined) break;
       at = next;
     }
+    // none of the server's is so long, and what says of it that SQL wrote it may not have been seen
+    if (this.open && at - this.open.at > LONGEST_RECORD) this.refuse();
     if (this.open && this.mayGoOn(at)) {
       this.tally.records = this.open.before;
       return { end: this.open.at, within: null };

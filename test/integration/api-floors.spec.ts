@@ -42,4 +42,15 @@ describe('whatever policy permits', () => {
       });
     expect((await (await known(usher, 'dave')).post(`/v1/people/${personId}/unlock`, {})).status).toBe(200);
   });
+
+  test('nobody becomes another human by a token that leaves the address out', async () => {
+    const [name, email] = [newName(), `${newName()}@example.com`];
+    const twin = someone(usher, ['engineers'], { email });
+    const { personId } = await open(usher, twin, orders);
+    for (const more of [{ email: email.toUpperCase() }, { email: undefined }])
+      expect((await someone(usher, ['admins'], more, name).get('/v1/targets')).status).toBe(200);
+    const admin = someone(usher, ['admins'], { email: undefined }, name);
+    const { body } = await admin.post(`/v1/people/${personId}/lock`, { reason: 'to be somebody else' });
+    expect(body).toMatchObject({ status: 403, code: 'policy_denied' });
+  });
 });

@@ -28,7 +28,7 @@ beforeAll(async () => {
   database = await freshDatabase();
   sealing = sealingProcess(database, signer);
   for (let batch = 0; batch < 6; batch += 1) {
-    await write(sealing.db.pool, 3, { actorId: ana, details: { reason: 'Ana asked' } });
+    await write(sealing.db.pool, 3, { actorId: ana, details: { reason: 'Ana asked\u2028again' } });
     await write(sealing.db.pool, 2, { actorId: bob, subjectId: ana, details: { reason: 'Bob agreed' } });
     await sealing.sealer.seal();
   }
@@ -292,6 +292,7 @@ describe('in an export', () => {
 
   test('by the command, which names the first bad entry', async () => {
     const file = fileWith('good.ndjson', `${lines.join('\n')}\n`);
+    expect(lines.join()).toContain('\u2028'); // which ends no line
     const bad = fileWith('bad.ndjson', lines.with(at(7), lines[at(7)]!.replace('Ana asked', 'Ana begged')).join('\n'));
     const checkpoint = fileWith('kept.txt', note);
     const key = ['--key', verifierKey(signer.publicKey)];

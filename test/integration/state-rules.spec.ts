@@ -303,6 +303,12 @@ describe('the record', () => {
       [person],
     );
   });
+  test('gives each line its ordinal itself', async () => {
+    const chosen = `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id, ordinal)
+      VALUES (gen_random_uuid(), now(), 'system', 'test', 'token.mint', 'success', '{}', 'c', 0)`;
+    await expect(app.query(chosen)).rejects.toMatchObject({ code: '42501' });
+  });
+
   const column: Record<string, string> = {
     audit_event: 'actor_name',
     audit_seal: 'leaf',

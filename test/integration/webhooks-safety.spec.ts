@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer as createHttp, type Server as HttpServer } from 'node:http';
 import { createServer as createHttps, type Server } from 'node:https';
+import { createServer as createTcp } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -226,6 +227,18 @@ describe('no webhook leads', () => {
       problem: delivered ? null : expect.stringContaining('could not be reached'),
     });
   });
+});
+
+test.each([
+  ['of no HTTP', 'HTTP/1.1 999 Odd\r\ncontent-length: 0\r\nconnection: close\r\n\r\n', null],
+  ['that changes the protocol', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', 101],
+])('an answer %s is none', async (_, answer, status) => {
+  const odd = createTcp((socket) => socket.on('error', () => undefined).once('data', () => socket.write(answer)));
+  await new Promise<void>((resolve) => odd.listen(0, '127.0.0.1', resolve));
+  const address = odd.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/`;
+  expect(await tried(url)).toMatchObject({ delivered: false, status });
+  odd.close();
 });
 
 test('an answer without end is cut off, and its status counts', async () => {
