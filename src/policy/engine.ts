@@ -7,6 +7,7 @@ import { actions, type Action, type Decision, type PolicyPerson } from './policy
 import { PolicyFileError } from './policy-problem.js';
 import { checkPolicies, type CheckedPolicies, type PolicyNote } from './policy-text.js';
 import { toCedar, type CedarQuestion, type Question } from './question.js';
+import { SchemaSlices } from './schema-slices.js';
 import { joinStepUps } from './step-up.js';
 
 /** The policy that is shipped, and the schema that every policy is checked against. */
@@ -69,7 +70,7 @@ export class PolicyEngine implements Rules {
     this.policies = [...this.#checked.notes.keys()].sort();
     this.version = versionOf(text, schema);
     this.sha256 = createHash('sha256').update(text).digest('hex');
-    this.#prepare(file, schema);
+    this.#prepare(file);
   }
 
   /** @param file the company's own policy; without it the one that is shipped */
@@ -122,7 +123,7 @@ export class PolicyEngine implements Rules {
       const answer = cedar.statefulIsAuthorized({
         ...question,
         preparsedPolicySetId: `${this.place}:${policies}`,
-        preparsedSchemaName: this.place,
+        preparsedSchemaName: schemaSlices().placeOf(question.action.id),
         validateRequest: true,
       });
       if (answer.type === 'failure') return denied(answer.errors.map((error) => error.message));
@@ -156,8 +157,7 @@ export class PolicyEngine implements Rules {
   }
 
   /** What was parsed stays for ever in the WebAssembly instance; by default it is filed under its own hash, once a text. */
-  #prepare(file: string, schema: string): void {
-    refuseFailure(schemaFile, cedar.preparseSchema(this.place, schema));
+  #prepare(file: string): void {
     for (const action of actions) {
       const ids = this.#of(action);
       const others = ids.filter((id) => !this.#checked.notes.get(id)?.stepUp);
@@ -177,6 +177,10 @@ const signedIn = (action: string): string => `${action}:signed-in`;
 
 const versionOf = (text: string, schema = readPolicySchema()): string =>
   createHash('sha256').update(schema).update('\0').update(text).digest('hex');
+
+/** Of the schema that this process started with: one for all sets of policies, as Cedar keeps each part for ever. */
+const schemaSlices = (): SchemaSlices => (slices ??= new SchemaSlices(readPolicySchema(), 'schema'));
+let slices: SchemaSlices | undefined;
 
 /** The answer where nothing can be decided. */
 export const denied = (errors: readonly string[]): Decision => ({

@@ -36,10 +36,10 @@ export interface CedarQuestion {
   readonly entities: EntityJson[];
 }
 
-const uid = (type: string, id: string): TypeAndId => ({ type: `Usher::${type}`, id });
-const reference = (type: string, id: string) => ({ __entity: uid(type, id) });
+// plain values: the schema, which goes with every question, says which of them are entities and dates
+const uid = (type: string, id: string) => ({ type: `Usher::${type}`, id });
 const isSame = (a: EntityJson, b: EntityJson): boolean => JSON.stringify(a.uid) === JSON.stringify(b.uid);
-const datetime = (at: Date) => ({ __extn: { fn: 'datetime', arg: at.toISOString() } });
+const datetime = (at: Date): string => at.toISOString();
 
 export function toCedar({ actor, action, resource, context, zone = UTC }: Question): CedarQuestion {
   const { now, ...asked } = context;
@@ -55,8 +55,8 @@ export function toCedar({ actor, action, resource, context, zone = UTC }: Questi
       ...asked,
       ...{ now: datetime(now), local: { ...localTime(now, zone) }, onBehalf: via !== undefined },
       ...signIn(actor.kind === 'service' ? {} : actor, now),
-      ...(via && { proof: via.proof, service: reference('Service', via.service.id) }),
-      ...(person?.delegateId !== undefined && { delegate: reference('Person', person.delegateId) }),
+      ...(via && { proof: via.proof, service: uid('Service', via.service.id) }),
+      ...(person?.delegateId !== undefined && { delegate: uid('Person', person.delegateId) }),
     },
     // the one who is administered may be the one who asks: an entity must not stand there twice
     entities: [...callers, ...entities.filter((entity) => !callers.some((caller) => isSame(entity, caller)))],
@@ -85,7 +85,7 @@ const describeCaller = ({ id, locked, groups, via }: PolicyPerson): EntityJson[]
 
 const describeService = ({ id, locked, actsForAnybody, actsFor, groups }: ServiceFacts): EntityJson => ({
   uid: uid('Service', id),
-  attrs: { locked, actsForAnybody, actsFor: actsFor.map((group) => reference('Group', group)) },
+  attrs: { locked, actsForAnybody, actsFor: actsFor.map((group) => uid('Group', group)) },
   parents: memberships(groups),
 });
 
@@ -124,8 +124,8 @@ function describeProfile({
   const profileEntity: EntityJson = {
     uid: uid('Profile', id),
     attrs: {
-      target: reference('Target', target.id),
-      sensitivity: reference('Sensitivity', sensitivity),
+      target: uid('Target', target.id),
+      sensitivity: uid('Sensitivity', sensitivity),
       ...{ readOnly, approvalsNeeded, maxMinutes, managesPasswords },
     },
     parents: [uid('Target', target.id)],
@@ -135,8 +135,8 @@ function describeProfile({
 
 function describeTarget({ id, environment, ownerGroup, enabled, tags }: TargetFacts): [TypeAndId, EntityJson[]] {
   const attrs = {
-    environment: reference('Environment', environment),
-    owners: reference('Group', ownerGroup),
+    environment: uid('Environment', environment),
+    owners: uid('Group', ownerGroup),
     enabled,
   };
   return [uid('Target', id), [{ uid: uid('Target', id), attrs, parents: [], tags: { ...tags } }]];
@@ -144,19 +144,19 @@ function describeTarget({ id, environment, ownerGroup, enabled, tags }: TargetFa
 
 function describeRequest({ id, requesterId, profile, ...said }: RequestFacts): [TypeAndId, EntityJson[]] {
   const attrs = {
-    requester: reference('Person', requesterId),
-    target: reference('Target', profile.target.id),
-    profile: reference('Profile', profile.id),
-    approvers: said.approverIds.map((approver) => reference('Person', approver)),
-    stageGroups: said.stageGroups.map((group) => reference('Group', group)),
-    stagePeople: said.stagePeople.map((person) => reference('Person', person)),
-    ...(said.viaServiceId && { via: reference('Service', said.viaServiceId) }),
+    requester: uid('Person', requesterId),
+    target: uid('Target', profile.target.id),
+    profile: uid('Profile', profile.id),
+    approvers: said.approverIds.map((approver) => uid('Person', approver)),
+    stageGroups: said.stageGroups.map((group) => uid('Group', group)),
+    stagePeople: said.stagePeople.map((person) => uid('Person', person)),
+    ...(said.viaServiceId && { via: uid('Service', said.viaServiceId) }),
   };
   return [uid('Request', id), [{ uid: uid('Request', id), attrs, parents: [] }, ...describeProfile(profile)[1]]];
 }
 
 const describeDelegation = ({ id, delegatorId, delegateId }: DelegationFacts): [TypeAndId, EntityJson[]] => {
-  const attrs = { delegator: reference('Person', delegatorId), delegate: reference('Person', delegateId) };
+  const attrs = { delegator: uid('Person', delegatorId), delegate: uid('Person', delegateId) };
   return [uid('Delegation', id), [{ uid: uid('Delegation', id), attrs, parents: [] }]];
 };
 
@@ -167,9 +167,9 @@ const describePerson = ({ id, locked, groups = [] }: PersonFacts): [TypeAndId, E
 
 function describeGrant({ id, holderId, profile, live, expiresAt }: GrantFacts): [TypeAndId, EntityJson[]] {
   const attrs = {
-    holder: reference('Person', holderId),
-    target: reference('Target', profile.target.id),
-    profile: reference('Profile', profile.id),
+    holder: uid('Person', holderId),
+    target: uid('Target', profile.target.id),
+    profile: uid('Profile', profile.id),
     live,
     expiresAt: datetime(expiresAt),
   };
