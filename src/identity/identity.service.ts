@@ -161,7 +161,8 @@ export class IdentityService {
     });
     if (person.loginName) return refuseMaster(loginBy(method, person.loginName.name), masterUser);
     const [first, second] = candidates(person);
-    const taken = await this.db.client.loginName.findUnique({ where: { name: first } });
+    const owner = await this.db.client.loginName.findUnique({ where: { name: first } });
+    const taken = owner !== null && owner.personId !== personId; // another call of the same person may have got it just now
     return refuseMaster(loginBy(method, taken ? (second ?? first) : first), masterUser);
   }
 

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { askFor, known, register, someone, type Registered } from '../support/people.ts';
+import { IdentityService } from '../../src/identity/identity.service.js';
+import { askFor, claimsOf, known, newName, register, someone, type Registered } from '../support/people.ts';
 import { refuses } from '../support/refusal.ts';
 import { standIn, wrongCa } from '../support/stand-in.ts';
 import { startUsher, type Answer, type Client, type Usher } from '../support/usher.ts';
@@ -65,6 +66,20 @@ test('nobody becomes the master of a target', async () => {
   for (const path of ['/v1/requests', '/v1/requests/preview'])
     await refuses(usher, () => zoe.post(path, askFor(billing)), 422, 'reserved_login_name');
   expect((await zoe.post('/v1/requests/preview', askFor(orders))).body).toMatchObject({ plan: { login: 'zoe' } });
+});
+
+test('first requests of one person at the same moment are all for the one login that is theirs', async () => {
+  const identity = usher.app.get(IdentityService);
+  for (let i = 0; i < 60; i += 1) {
+    const token = usher.standIn.oidc.signWith(claimsOf(usher, newName('first'), ['engineers']));
+    const { id } = await identity.authenticate(`Bearer ${token}`, {
+      address: undefined,
+      correlationId: token.slice(-9),
+    });
+    const claimed = usher.db.tx((tx) => identity.loginFor(tx, id, undefined, 'iam'));
+    const previews = Array.from({ length: 6 }, () => identity.previewLogin(id, undefined, 'iam'));
+    expect(new Set(await Promise.all(previews))).toEqual(new Set([await claimed]));
+  }
 });
 
 describe('a target that cannot be had', () => {
