@@ -1,16 +1,18 @@
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PinoLogger } from 'nestjs-pino';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Verification } from '../../src/audit/verification.js';
+import { AuditService } from '../../src/audit/audit.service.js';
 import { MonthsService } from '../../src/audit/months.service.js';
 import { migrate } from '../../src/platform/state/migrate.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
 import { migrationsDirectory } from '../../src/platform/state/state.js';
 import { known } from '../support/people.ts';
 import { exported, newSigner, sealingProcess, type Signer } from '../support/seals.ts';
-import { emptyDatabase, type TestDatabase } from '../support/state.ts';
+import { emptyDatabase, freshDatabase, type TestDatabase } from '../support/state.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
 const DAY_MS = 86_400_000;
@@ -206,5 +208,74 @@ describe('retention', () => {
   test('for ever again when the setting is taken back', async () => {
     await prepareMonths(usher.database.url, 0);
     expect((await usher.db.pool.query('SELECT * FROM audit_retention')).rows).toEqual([]);
+  });
+});
+
+describe('a month that tells of a month before is dropped itself', () => {
+  const firstOf = (months: number): Date =>
+    new Date(Date.UTC(new Date().getUTCFullYear(), new Date().getUTCMonth() + months, 1));
+  /** A record with a part of long ago, which holds three lines, and one for all that is written now. */
+  async function recordOfTwo(database: TestDatabase): Promise<void> {
+    await database.owner.query('ALTER TABLE audit_event DETACH PARTITION audit_event_before');
+    await database.owner.query(
+      `DO $$ BEGIN
+         EXECUTE format('ALTER TABLE audit_event ATTACH PARTITION audit_event_before FOR VALUES FROM (MINVALUE) TO (%1$L)', audit_first_id('${firstOf(-40).toISOString()}'));
+         EXECUTE format('CREATE TABLE audit_event_now PARTITION OF audit_event FOR VALUES FROM (%1$L) TO (%2$L)', audit_first_id('${firstOf(-40).toISOString()}'), audit_first_id('${firstOf(1).toISOString()}'));
+       END $$`,
+    );
+    await database.owner.query(`UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_before'`, [
+      firstOf(-40),
+    ]);
+    await database.owner.query(
+      `INSERT INTO audit_partition (name, from_at, to_at) VALUES ('audit_event_now', $1, $2)`,
+      [firstOf(-40), firstOf(1)],
+    );
+    for (let line = 0; line < 3; line += 1)
+      await write(v7({ msecs: inMonths(-42).getTime() + line }), 'test.old', database);
+    await database.owner.query('INSERT INTO audit_retention (months) VALUES (24)');
+  }
+  const end = (database: TestDatabase, months: number): Promise<unknown> =>
+    database.owner.query(`UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_now'`, [firstOf(months)]);
+  /** As somebody would who may do everything with the database, and does not want it told. */
+  const takeAway = (database: TestDatabase): Promise<unknown> =>
+    database.owner.query(
+      `ALTER TABLE audit_event DETACH PARTITION audit_event_before; DROP TABLE audit_event_before;
+       UPDATE audit_partition SET dropped_at = now(), events = 3 WHERE name = 'audit_event_before'`,
+    );
+
+  test.each([
+    ['by Usher: the second tells of both, and the record is proved', false],
+    ['by somebody else: its lines are missed, also when Usher has dropped the next', true],
+  ])('%s', async (_, past) => {
+    const database = await freshDatabase();
+    const signer = newSigner();
+    const { sealer, db, clock, close } = sealingProcess(database, signer);
+    const log = new PinoLogger({ pinoHttp: { level: 'silent' } });
+    const months = new MonthsService(db, new AuditService(db, clock, { anonymousCallsPerMinute: 0 }, log));
+    try {
+      await recordOfTwo(database);
+      await sealer.seal();
+      await (past ? takeAway(database) : months.turn());
+      await write(v7(), 'test.new', database);
+      await sealer.seal();
+      await end(database, -30);
+      await months.turn();
+      await end(database, 1);
+      await sealer.seal();
+      const drops = await database.owner.query<{ details: object }>(
+        `SELECT details FROM audit_event WHERE action = 'audit.drop'`,
+      );
+      const lines = past ? 1 : 2; // with the first line that tells
+      expect(drops.rows).toMatchObject([{ details: { name: 'audit_event_now', lines, inAll: past ? 1 : 5 } }]);
+      const verification = new Verification([signer.publicKey], []);
+      for (const line of await exported(db)) verification.read(line);
+      const verdict = verification.verdict();
+      expect(verdict.dropped).toBe(past ? 4 : 5);
+      if (past) expect(verdict.bad).toMatchObject({ seq: 1, upTo: 4, why: expect.stringContaining('more of them') });
+      else expect(verdict.bad).toBeUndefined();
+    } finally {
+      await close();
+      await database.drop();
+    }
   });
 });
