@@ -11,7 +11,7 @@ import { migrate } from '../../src/platform/state/migrate.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
 import { migrationsDirectory } from '../../src/platform/state/state.js';
 import { known } from '../support/people.ts';
-import { exported, newSigner, sealingProcess, type Signer } from '../support/seals.ts';
+import { exported, newSigner, sealingProcess, write as writeLines, type Signer } from '../support/seals.ts';
 import { emptyDatabase, freshDatabase, type TestDatabase } from '../support/state.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
@@ -136,11 +136,18 @@ describe('a part of the record is the record', () => {
 });
 
 describe('retention', () => {
+  /** Lines of now are sealed in the months that they are of, whatever a test says of how old these are. */
   async function seal(signer: Signer | null): Promise<void> {
     const process = sealingProcess(usher.database, signer);
+    const ended = `UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_before'`;
+    const { rows } = await usher.database.owner.query<{ to_at: Date; truly: Date }>(
+      `SELECT to_at, (SELECT min(from_at) FROM audit_partition) AS truly FROM audit_partition WHERE name = 'audit_event_before'`,
+    );
     try {
+      await usher.database.owner.query(ended, [rows[0]?.truly]);
       while ((await process.sealer.seal()) > 0);
     } finally {
+      await usher.database.owner.query(ended, [rows[0]?.to_at]);
       await process.close();
     }
   }
@@ -203,6 +210,37 @@ describe('retention', () => {
     const verification = new Verification([signer.publicKey], []);
     for (const line of await exported(usher.db)) verification.read(line);
     expect(verification.verdict()).toMatchObject({ bad: undefined, dropped: before[0]?.lines });
+  });
+
+  test('reads a handful of rows for that, however long the month is', async () => {
+    const database = await freshDatabase();
+    const { sealer, close } = sealingProcess(database, newSigner());
+    const session = await database.owner.connect();
+    try {
+      await writeLines(database.owner, 3_000);
+      while ((await sealer.seal()) > 0);
+      await session.query(`INSERT INTO audit_retention (months) VALUES (24)`);
+      await session.query(`UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_before'`, [inMonths(-30)]);
+      const { rows: relations } = await session.query<{ oid: string }>(
+        `SELECT oid FROM pg_class WHERE relname ~ '^audit_(event|seal|checkpoint)' AND relkind IN ('r', 'i')`,
+      );
+      await session.query('BEGIN');
+      const { rows: dropped } = await session.query(
+        'SELECT lines::int, last_sequence::int AS last FROM audit_drop_expired()',
+      );
+      // by the oids, for some of these are no more
+      const { rows: read } = await session.query<{ rows: number }>(
+        `SELECT sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid))::int AS rows FROM unnest($1::oid[]) oid`,
+        [relations.map(({ oid }) => oid)],
+      );
+      await session.query('COMMIT');
+      expect(dropped).toEqual([{ lines: 3_000, last: 3_000 }]);
+      expect(read[0]?.rows).toBeLessThan(100);
+    } finally {
+      session.release();
+      await close();
+      await database.drop();
+    }
   });
 
   test('for ever again when the setting is taken back', async () => {
