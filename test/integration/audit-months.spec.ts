@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Verification } from '../../src/audit/verification.js';
 import { AuditService } from '../../src/audit/audit.service.js';
+import { makeMonths, monthsAhead } from '../../src/audit/months.queries.js';
 import { MonthsService } from '../../src/audit/months.service.js';
 import { migrate } from '../../src/platform/state/migrate.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
@@ -88,6 +90,54 @@ describe('months are made ahead', () => {
     } finally {
       await old.drop();
       await rm(directory, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('stray lines', () => {
+  const document = readFileSync(join(migrationsDirectory, '../../docs/record.md'), 'utf8');
+  const [, procedure = ''] = /### Stray lines[^]*?```sql\n([^]*?)```/.exec(document) ?? [];
+
+  test('find their months by what the document says, and are the record as before', async () => {
+    const database = await freshDatabase();
+    const signer = newSigner();
+    const { sealer, db, close } = sealingProcess(database, signer);
+    const strays = [6, 6, 7].map((months, at) => v7({ msecs: inMonths(months).getTime() + at }));
+    const rows = async (): Promise<unknown[]> =>
+      (await database.owner.query('SELECT * FROM audit_event ORDER BY id')).rows;
+    try {
+      expect(await write(v7(), 'test.now', database)).toBe('audit_event_before');
+      for (const id of strays.slice(0, 2)) expect(await write(id, 'test.stray', database)).toBe('audit_event_default');
+      await sealer.seal();
+      await write(strays[2] ?? '', 'test.stray', database); // not sealed yet
+      expect(await monthsAhead(db.pool)).toMatchObject({ stray: 3 });
+      await expect(makeMonths(db.pool, 6)).rejects.toMatchObject({ code: '23514' });
+      const before = await rows();
+      await database.owner.query(procedure);
+      expect(await rows()).toEqual(before);
+      expect(await monthsAhead(db.pool)).toMatchObject({ stray: 0 });
+      await sealer.seal();
+      const counted = await database.owner.query(
+        `SELECT name, sealed::int FROM audit_partition WHERE sealed > 0 ORDER BY name`,
+      );
+      expect(counted.rows).toEqual([
+        { name: monthOf(inMonths(6)), sealed: 2 },
+        { name: monthOf(inMonths(7)), sealed: 1 },
+        { name: 'audit_event_before', sealed: 1 },
+      ]);
+      const verification = new Verification([signer.publicKey], []);
+      for (const line of await exported(db)) verification.read(line);
+      expect(verification.verdict()).toMatchObject({ bad: undefined, proved: 4 });
+
+      expect(await write(v7({ msecs: inMonths(200).getTime() }), 'test.stray', database)).toBe('audit_event_default');
+      for (const name of ['audit_event', 'audit_event_default', monthOf(inMonths(6))])
+        for (const sql of [`UPDATE ${name} SET action = 'x'`, `DELETE FROM ${name}`, `TRUNCATE ${name}`]) {
+          await expect(db.pool.query(sql)).rejects.toMatchObject({ code: '42501' });
+          await expect(database.owner.query(sql)).rejects.toThrow(/append only/);
+        }
+    } finally {
+      await close();
+      await database.drop();
     }
   });
 });
