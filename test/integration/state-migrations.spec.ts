@@ -131,7 +131,12 @@ describe('any migrations', () => {
 
 describe('the embedded state', () => {
   async function inState<T>(work: (client: pg.Client, state: State) => Promise<T>): Promise<T> {
-    const state = await openState({ databaseUrl: undefined, stateDirectory: directory, retentionMonths: 0, serverLogRetentionDays: 0 });
+    const state = await openState({
+      databaseUrl: undefined,
+      stateDirectory: directory,
+      retentionMonths: 0,
+      serverLogRetentionDays: 0,
+    });
     const client = new pg.Client({ connectionString: state.url });
     try {
       await client.connect();
