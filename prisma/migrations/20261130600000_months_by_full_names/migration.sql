@@ -24,13 +24,14 @@ $create$
 CREATE FUNCTION @.audit_seal_counts() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   WITH month AS MATERIALIZED (
-    SELECT m.name, coalesce(@.audit_first_id(m.from_at), '00000000-0000-0000-0000-000000000000') AS first, @.audit_first_id(m.to_at) AS ends
-      FROM @.audit_partition m
-     WHERE m.dropped_at IS NULL AND @.audit_first_id(m.to_at) > (SELECT b.event_id FROM batch b ORDER BY b.event_id LIMIT 1)
-       AND (m.from_at IS NULL OR @.audit_first_id(m.from_at) <= (SELECT b.event_id FROM batch b ORDER BY b.event_id DESC LIMIT 1)))
+    SELECT m.name, m.first, m.ends, row_number() OVER (ORDER BY m.first) AS n
+      FROM (SELECT name, coalesce(@.audit_first_id(from_at), '00000000-0000-0000-0000-000000000000') AS first, @.audit_first_id(to_at) AS ends
+              FROM @.audit_partition WHERE dropped_at IS NULL) m),
+  bounds AS MATERIALIZED (SELECT array_agg(m.first ORDER BY m.n) AS firsts FROM month m)
   UPDATE @.audit_partition p SET sealed = p.sealed + s.lines, last_sequence = greatest(p.last_sequence, s.last)
-    FROM (SELECT m.name, count(*) AS lines, max(b.seq) AS last FROM month m JOIN batch b ON b.event_id >= m.first AND b.event_id < m.ends
-           GROUP BY m.name) s WHERE s.name = p.name;
+    FROM (SELECT m.name, count(*) AS lines, max(b.seq) AS last
+            FROM batch b CROSS JOIN bounds JOIN month m ON m.n = width_bucket(b.event_id, bounds.firsts)
+           WHERE b.event_id < m.ends GROUP BY m.name) s WHERE s.name = p.name;
   RETURN NULL;
 END $$
 $create$,
