@@ -6,6 +6,7 @@ import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
 import { MonthJobs } from './audit/months.job.js';
 import { Sealer } from './audit/sealer.js';
+import { LogExpiryJobs } from './connections/log-expiry.job.js';
 import { LogReaderJobs } from './connections/log-reader.job.js';
 import { Sampler } from './connections/sampler.js';
 import { DiscoveryService } from './targets/discovery.service.js';
@@ -62,6 +63,7 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(DiscoveryService).startJobs();
   await app.get(TrustMirrorService).startJobs();
   await app.get(LogReaderJobs).start();
+  await app.get(LogExpiryJobs).start();
   await app.get(RequestJobs).start();
   await app.get(IdempotencyJobs).start();
   await app.get(DecisionJobs).start();

@@ -13,7 +13,8 @@ import {
   Min,
   ValidateNested,
 } from 'class-validator';
-import { AccessRequest, READABLE, Verdict } from './requests.contract.js';
+import { READABLE } from '../platform/printable.js';
+import { AccessRequest, Verdict } from './requests.contract.js';
 
 /** A yes. */
 @InputType()

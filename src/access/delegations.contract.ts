@@ -1,7 +1,7 @@
 import { ArgsType, Field, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
 import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
-import { LINE, READABLE } from './requests.contract.js';
+import { LINE, READABLE } from '../platform/printable.js';
 
 export enum DelegationState {
   /** Begins later */

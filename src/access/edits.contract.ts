@@ -1,7 +1,7 @@
 import { Field, InputType, Int } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
 import { IsDate, IsInt, IsOptional, Matches, Max, MaxLength, Min } from 'class-validator';
-import { LINE, READABLE } from './requests.contract.js';
+import { LINE, READABLE } from '../platform/printable.js';
 
 /** What a requester may change while it waits. What is left out stays. */
 @InputType()

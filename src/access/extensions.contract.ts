@@ -1,6 +1,6 @@
 import { Field, InputType, Int } from '@nestjs/graphql';
 import { IsInt, IsOptional, Matches, Max, MaxLength, Min } from 'class-validator';
-import { LINE, READABLE } from './requests.contract.js';
+import { LINE, READABLE } from '../platform/printable.js';
 
 @InputType()
 export class ExtendGrant {

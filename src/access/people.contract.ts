@@ -1,6 +1,6 @@
 import { ArgsType, Field, InputType, Int, ObjectType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { READABLE } from './requests.contract.js';
+import { READABLE } from '../platform/printable.js';
 import { IsInt, IsOptional, Matches, Max, MaxLength, Min, MinLength } from 'class-validator';
 
 /** Another account with the same verified e-mail address, in whatever case: the same human, to Usher. */

@@ -4,6 +4,7 @@ import { Type } from 'class-transformer';
 import { IsBoolean, IsDate, IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
 import { IamMode } from '../grants/grants.contract.js';
 import { Json } from '../platform/http/json.scalar.js';
+import { LINE, READABLE } from '../platform/printable.js';
 import { ApprovalStage } from '../targets/stages.contract.js';
 import { LoginMethod, Sensitivity } from '../targets/targets.contract.js';
 
@@ -29,10 +30,6 @@ export enum Verdict {
   deny = 'deny',
 }
 registerEnumType(Verdict, { name: 'Verdict' });
-
-/** Printable text in one or more lines; no other control characters, and something to read in it. */
-export const READABLE = /^(?=[\s\S]*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*(\r?\n[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*)*$/u;
-export const LINE = /^(?=.*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
 /** One parameter of a planned call. */
 @ObjectType()

@@ -1,7 +1,7 @@
 import { ArgsType, Field, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
 import { IsEnum, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min } from 'class-validator';
-import { READABLE } from './requests.contract.js';
+import { READABLE } from '../platform/printable.js';
 
 export enum ReviewState {
   open = 'open',

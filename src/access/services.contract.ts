@@ -13,7 +13,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { actions, type Action } from '../policy/policy.contract.js';
-import { LINE, READABLE } from './requests.contract.js';
+import { LINE, READABLE } from '../platform/printable.js';
 
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 

@@ -1,6 +1,6 @@
 import { InputType } from '@nestjs/graphql';
 import { Matches, MaxLength } from 'class-validator';
-import { READABLE } from './requests.contract.js';
+import { READABLE } from '../platform/printable.js';
 
 @InputType()
 export class LockTarget {

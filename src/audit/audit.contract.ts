@@ -17,9 +17,7 @@ import {
 import { Type } from 'class-transformer';
 import { Json } from '../platform/http/json.scalar.js';
 import { isAddressOrNetwork } from '../platform/network.js';
-
-/** Without control characters: PostgreSQL takes no NUL. */
-const LINE = /^(?=.*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
+import { LINE } from '../platform/printable.js';
 
 export enum AuditOutcome {
   success = 'success',

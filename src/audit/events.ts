@@ -71,6 +71,7 @@ export type AuditAction =
   | 'password.issue'
   | 'drift.found'
   | 'drift.resolved'
+  | 'log.expire'
   | 'connection.seen'
   | 'connection.flagged'
   | 'connection.ended'

@@ -22,16 +22,28 @@ export class AuditFeed {
 
   /**
    * What follows a sequence number, in order.
-   * @returns `last`: up to where this reaches, also where a line at its end is not kept any more
+   * @returns `last`: up to where this reaches; `lost`: the last within that whose line is not kept any more
    */
-  async after(sequence: number, limit: number): Promise<{ last: number; lines: SealedEvent[] }> {
+  async after(sequence: number, limit: number): Promise<{ last: number; lines: SealedEvent[]; lost?: number }> {
     const seals = await this.db.client.auditSeal.findMany({
       where: { seq: { gt: sequence } },
       select: { seq: true, eventId: true },
       orderBy: { seq: 'asc' },
       take: limit,
     });
-    return { last: Number(seals.at(-1)?.seq ?? sequence), lines: await this.#lines(seals) };
+    const lines = await this.#lines(seals);
+    const kept = new Set(lines.map((line) => line.sequence));
+    const lost = seals.findLast(({ seq }) => !kept.has(Number(seq)));
+    return { last: Number(seals.at(-1)?.seq ?? sequence), lines, ...(lost && { lost: Number(lost.seq) }) };
+  }
+
+  /** The last sequence number of the months that were dropped as too old; 0 while none was. */
+  async droppedUpTo(db: Tx = this.db.client): Promise<number> {
+    const { _max } = await db.auditPartition.aggregate({
+      where: { droppedAt: { not: null } },
+      _max: { lastSequence: true },
+    });
+    return Number(_max.lastSequence ?? 0);
   }
 
   /** One line; undefined for what is not there yet, or not kept any more. */

@@ -1,4 +1,5 @@
 import type { Database, Tx } from '../platform/state/database.js';
+import { toldWith, type DropTale } from './drop-tale.js';
 
 /** A month of the record that is gone. Its seals stay. */
 export interface DroppedMonth {
@@ -32,6 +33,20 @@ export async function dropExpired(tx: Tx): Promise<DroppedMonth | undefined> {
       lastSequence: rows[0].last === null ? null : Number(rows[0].last),
     }
   );
+}
+
+/** Nobody else makes or drops a month until the end of the transaction. As the functions of the database do it, before they look. */
+export const lockMonths = (tx: Tx): Promise<unknown> =>
+  tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('usher audit partitions'))`;
+
+/**
+ * How many lines the record itself tells to be gone. Not what `audit_partition` has: who took lines away past Usher and wrote them
+ * down there would have us tell of them. A handful of lines, one for each month that was dropped since.
+ */
+export async function toldDropped(tx: Tx): Promise<number> {
+  const rows = await tx.$queryRaw<{ details: DropTale }[]>`
+    SELECT details FROM audit_event WHERE action = 'audit.drop' ORDER BY id`;
+  return rows.reduce((told, { details }) => toldWith(told, details), 0);
 }
 
 /** How far ahead months are made, in days, and whether lines stand outside of all of them. */

@@ -4,7 +4,15 @@ import { systemActor } from '../platform/actor.js';
 import { Database } from '../platform/state/database.js';
 import { MONTHS_AHEAD } from '../platform/state/months.js';
 import { AuditService } from './audit.service.js';
-import { dropExpired, makeMonths, monthsAhead, type DroppedMonth, type MonthsAhead } from './months.queries.js';
+import {
+  dropExpired,
+  lockMonths,
+  makeMonths,
+  monthsAhead,
+  toldDropped,
+  type DroppedMonth,
+  type MonthsAhead,
+} from './months.queries.js';
 
 /** The months that the record stands in. Made and dropped by the database itself, which knows what may be. */
 @Injectable()
@@ -30,8 +38,12 @@ export class MonthsService {
   private dropOne(): Promise<DroppedMonth | undefined> {
     const actor = systemActor('audit-months', randomUUID());
     return this.db.tx(async (tx) => {
+      await lockMonths(tx);
+      const told = await toldDropped(tx); // before: what tells of months before may go with this one
       const month = await dropExpired(tx);
-      if (month) await this.audit.append(tx, actor, { action: 'audit.drop', details: { ...month } });
+      if (!month) return undefined;
+      const details = { ...month, inAll: told + month.lines };
+      await this.audit.append(tx, actor, { action: 'audit.drop', details });
       return month;
     });
   }

@@ -1,3 +1,4 @@
+import type { DropTale } from './drop-tale.js';
 import { commitmentOf, type Entry } from './entry.js';
 import { leafHash, type Hash } from './merkle.js';
 
@@ -21,11 +22,10 @@ export function readDroppedLine(line: string): { seq: number; leaf: Hash } | und
   return hex === undefined ? undefined : { seq: Number(seq), leaf: Buffer.from(hex, 'hex') };
 }
 
-/** How many lines an entry says to have been dropped; 0 for all entries but `audit.drop`. */
-export function linesDropped({ event, details }: Entry): number {
-  if (details === null || !event.includes('"action":"audit.drop"')) return 0;
-  const { lines } = (JSON.parse(details) as { value: { lines?: unknown } }).value;
-  return typeof lines === 'number' ? lines : 0;
+/** What an entry tells of a month that was dropped; undefined for all entries but `audit.drop`. */
+export function dropTaleOf({ event, details }: Entry): DropTale | undefined {
+  if (details === null || !event.includes('"action":"audit.drop"')) return undefined;
+  return (JSON.parse(details) as { value: DropTale }).value;
 }
 
 export const checkpointLine = (note: string): string => JSON.stringify({ checkpoint: note });

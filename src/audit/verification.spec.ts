@@ -116,6 +116,40 @@ describe('what went with its month', () => {
     expect(verdictOf([...gone(leaves).slice(0, 2), ...text.slice(2)])).toMatchObject({ bad: undefined, dropped: 2 });
   });
 
+  test('is told by a later month too, when the line that told of it is gone as well', () => {
+    const drops = [
+      { lines: 1, inAll: 1 },
+      { lines: 3, inAll: 4 },
+    ].map((details, at) => made(2 + at * 3, '', 'audit.drop', details));
+    const entries = [made(1), drops[0] ?? expect.fail(), made(3), made(4), drops[1] ?? expect.fail()];
+    const small = new Frontier();
+    for (const { leaf } of entries) small.append(leaf);
+    const note = signCheckpoint({ origin: signer.name, size: 5, root: small.root() }, signer);
+    const without = (count: number): string[] => [
+      ...entries.map(({ text, leaf }, at) => (at < count ? droppedLine(at + 1, leaf) : text)),
+      checkpointLine(note),
+    ];
+    expect(verdictOf(without(1))).toMatchObject({ bad: undefined, dropped: 1 });
+    expect(verdictOf(without(4))).toMatchObject({ bad: undefined, proved: 5, dropped: 4 });
+    expect(verdictOf(without(5)).bad).toMatchObject({ seq: 1, upTo: 5 });
+  });
+
+  test('is the sum of what lines tell that were written before they told of all', () => {
+    const entries = [
+      made(1),
+      made(2),
+      made(3, '', 'audit.drop', { lines: 1 }),
+      made(4, '', 'audit.drop', { lines: 1 }),
+    ];
+    const small = new Frontier();
+    for (const { leaf } of entries) small.append(leaf);
+    const note = signCheckpoint({ origin: signer.name, size: 4, root: small.root() }, signer);
+    const text = [...entries.map((entry) => entry.text), checkpointLine(note)];
+    expect(verdictOf([...gone(entries.map(({ leaf }) => leaf)).slice(0, 2), ...text.slice(2)])).toMatchObject({
+      ...{ bad: undefined, dropped: 2 },
+    });
+  });
+
   test('has the leaves that were signed, each in its place', () => {
     const { leaves, tail } = recordOf(3);
     const [one = '', two = '', three = ''] = gone(leaves);

@@ -1,6 +1,14 @@
 import { openCheckpoint, type Checkpoint, type NamedKey } from './checkpoint.js';
+import { toldWith } from './drop-tale.js';
 import { Frontier, leafHash } from './merkle.js';
-import { faultOf, linesDropped, readCheckpointLine, readDroppedLine, readEntryLine } from './record-line.js';
+import {
+  dropTaleOf,
+  faultOf,
+  readCheckpointLine,
+  readDroppedLine,
+  readEntryLine,
+  type EntryLine,
+} from './record-line.js';
 
 /** The first entry that cannot be trusted; where no more can be known, that it is one of several. */
 export interface BadEntry {
@@ -114,9 +122,14 @@ export class Verification {
     else {
       if (entry.actor === null || entry.details === null) this.redacted += 1;
       const fault = faultOf(entry);
-      if (fault === undefined) this.toldDropped += linesDropped(entry);
+      if (fault === undefined) this.hear(entry);
       this.take(entry.leaf, fault === undefined ? entry.leaf : leafHash(entry.event), fault);
     }
+  }
+
+  private hear(entry: EntryLine): void {
+    const tale = dropTaleOf(entry);
+    if (tale) this.toldDropped = toldWith(this.toldDropped, tale);
   }
 
   /** Its leaf leads to the same roots as ever; that it may be gone says a later entry. */

@@ -62,6 +62,9 @@ registerEnumType(ConnectionFlag, { name: 'ConnectionFlag' });
 export class ConnectionApprover {
   id: string;
   name: string;
+  /** In whose place they agreed; null for their own vote */
+  forPersonId: string | null;
+  forPersonName: string | null;
 }
 
 /** A session seen on a target. */

@@ -14,6 +14,8 @@ import { DiagnosisController } from './diagnosis.controller.js';
 import { DiagnosisResolver } from './diagnosis.resolver.js';
 import { DiagnosisService } from './diagnosis.service.js';
 import { GapsService } from './gaps.service.js';
+import { LogExpiryJobs } from './log-expiry.job.js';
+import { LogExpiry } from './log-expiry.service.js';
 import { LogFiles } from './log-files.js';
 import { ObservationGaps } from './log-gaps.js';
 import { LogReaderJobs } from './log-reader.job.js';
@@ -69,6 +71,8 @@ import { TokenSigning } from './tokens.signing.js';
     ObservationGaps,
     LogReader,
     LogReaderJobs,
+    LogExpiry,
+    LogExpiryJobs,
     LogReadingService,
     LogReadingResolver,
     ConnectionsResolver,
@@ -76,6 +80,6 @@ import { TokenSigning } from './tokens.signing.js';
     DiagnosisLooks,
     DiagnosisResolver,
   ],
-  exports: [Sampler, Observer, ObservationGaps, LogReader, LogReaderJobs],
+  exports: [Sampler, Observer, ObservationGaps, LogReader, LogReaderJobs, LogExpiryJobs],
 })
 export class ConnectionsModule {}

@@ -20,7 +20,11 @@ export const withEvidence = {
           votes: {
             where: { verdict: 'approve', voidedAt: null },
             orderBy: { id: 'asc' },
-            select: { planRevision: true, person: { select: { id: true, name: true } } },
+            select: {
+              planRevision: true,
+              person: { select: { id: true, name: true } },
+              delegation: { select: { delegator: { select: { id: true, name: true } } } },
+            },
           },
         },
       },
@@ -46,7 +50,13 @@ export const lastSeen = (
 
 /** A yes to what was changed afterwards counts no more. */
 const approvers = ({ votes, planRevision }: NonNullable<ConnectionRow['grant']>['request']): ConnectionApprover[] =>
-  votes.filter((vote) => vote.planRevision === planRevision).map(({ person: { id, name } }) => ({ id, name }));
+  votes
+    .filter((vote) => vote.planRevision === planRevision)
+    .map(({ person: { id, name }, delegation }) => ({
+      ...{ id, name },
+      forPersonId: delegation?.delegator.id ?? null,
+      forPersonName: delegation?.delegator.name ?? null,
+    }));
 
 export const present =
   ({ names, looks }: Beside) =>

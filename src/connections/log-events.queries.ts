@@ -20,7 +20,10 @@ export interface EventColumns {
   readonly details: object;
 }
 
-/** One parameter for all rows: a log has thousands in a megabyte. What is there already stays as it is. */
+/**
+ * One parameter for all rows: a log has thousands in a megabyte. What is there already stays as it is, and what is older than it would
+ * be kept is left out: a file that is found anew, after its target read another, does not bring back what was let go.
+ */
 export async function insertEvents(tx: Tx, rows: readonly EventColumns[]): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO server_log_event (id, target_id, endpoint_id, file_id, "offset", kind, at, to_the_millisecond, pid, session_id,
@@ -31,5 +34,6 @@ export async function insertEvents(tx: Tx, rows: readonly EventColumns[]): Promi
            id uuid, "targetId" uuid, "endpointId" uuid, "fileId" uuid, "offset" bigint, kind text, at timestamptz,
            "toTheMillisecond" boolean, pid integer, "sessionId" text, "startedAt" timestamptz, address text, port integer,
            login text, database text, details jsonb)
+     WHERE r.at >= coalesce((SELECT now() - make_interval(days => days) FROM server_log_retention), '-infinity')
     ON CONFLICT (file_id, "offset") DO NOTHING`;
 }

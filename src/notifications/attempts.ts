@@ -13,6 +13,8 @@ export interface Try {
   readonly status: number | null;
   /** Why it did not arrive; null: it did. */
   readonly problem: string | null;
+  /** Milliseconds for which the receiver asked to be left in peace. */
+  readonly asked?: number | undefined;
 }
 
 /** What is known of a receiver. */
@@ -38,26 +40,35 @@ export interface NextStanding extends Standing {
 export const pauseAfter = (attempts: number, random: number): number =>
   Math.round(Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempts - 1, 20), LONGEST_PAUSE_MS) * (0.8 + 0.4 * random));
 
-/** Says that nothing is wanted there any more (Standard Webhooks, "Responses"). */
+/** Says that nothing is wanted there any more (Standard Webhooks, "Delivery success and failure"). */
 const GONE = 410;
+/** Say that the receiver has too much to do, whatever the event is (the same). */
+const OVERLOADED: ReadonlySet<number | null> = new Set([429, 502, 504]);
 
 /**
  * What tries that were made at the same time say of the receiver. As long as fewer fail than may be under way, it may be the events:
- * then only their own subjects wait. When all fail that may be, it is the receiver.
+ * then only their own subjects wait. When all fail that may be, it is the receiver; and when it says so itself.
  * @param tries at least one
  */
 export function standingAfter(before: Standing, tries: readonly Try[], now: Date, random: number): NextStanding {
   const failed = tries.filter(({ problem }) => problem !== null);
   const arrived = failed.length < tries.length;
   const failures = arrived ? 0 : before.failures + failed.length;
-  const pause = failed.length >= AT_ONCE ? pauseAfter(Math.ceil(failures / AT_ONCE), random) : undefined;
+  const pause = pauseOf(failed, failures, random);
   const ended = endOf(failed, now);
   return {
     failures,
     pausedUntil: pause === undefined || ended ? null : new Date(now.getTime() + pause),
-    isBack: arrived && before.pausedUntil !== null,
+    isBack: arrived && before.pausedUntil !== null && pause === undefined,
     ...(ended && { ended }),
   };
+}
+
+function pauseOf(failed: readonly Try[], failures: number, random: number): number | undefined {
+  const asked = failed.flatMap((one) => one.asked ?? []);
+  if (failed.length < AT_ONCE && asked.length === 0 && !failed.some(({ status }) => OVERLOADED.has(status)))
+    return undefined;
+  return Math.max(pauseAfter(Math.max(1, Math.ceil(failures / AT_ONCE)), random), ...asked);
 }
 
 function endOf(failed: readonly Try[], now: Date): NextStanding['ended'] {

@@ -1,4 +1,4 @@
-import { request as http } from 'node:http';
+import { request as http, type IncomingMessage } from 'node:http';
 import { request as https, type RequestOptions } from 'node:https';
 import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS, type Settings } from '../platform/config.js';
@@ -8,11 +8,15 @@ import { Outbound } from '../platform/outbound.js';
 export interface Receipt {
   readonly status: number | null;
   readonly problem: string | null;
+  /** The header of this name, as it came with what was not taken. */
+  readonly retryAfter?: string | undefined;
 }
+
+type Answer = Pick<IncomingMessage, 'statusCode' | 'headers'>;
 
 /** For the whole exchange, milliseconds. The specification advises 15 to 30 s at the most. */
 export const PATIENCE_MS = 15_000;
-/** What an answer says beyond its status is not looked at; more than this of it is not even received. */
+/** What an answer says beyond its status, and when it wants the next try, is not looked at; more than this of it is not even received. */
 const LARGEST_ANSWER = 64 * 1024;
 
 /**
@@ -36,16 +40,17 @@ export class Postman {
     const refusal = this.refusalOf(address);
     if (refusal !== undefined) return { status: null, problem: `The address ${refusal}.` };
     try {
-      const status = await this.exchange(new URL(address), headers, body);
+      const { statusCode: status = 0, headers: said } = await this.exchange(new URL(address), headers, body);
       if (status < 100 || status > 599)
         return { status: null, problem: 'The receiver answered with no status of HTTP.' };
-      return { status, problem: problemOf(status) };
+      const problem = problemOf(status);
+      return { status, problem, ...(problem !== null && { retryAfter: said['retry-after'] }) };
     } catch (error) {
       return { status: null, problem: whyNot(error) };
     }
   }
 
-  private exchange(url: URL, headers: Record<string, string>, body: string): Promise<number> {
+  private exchange(url: URL, headers: Record<string, string>, body: string): Promise<Answer> {
     const options: RequestOptions = {
       method: 'POST',
       agent: false,
@@ -61,13 +66,13 @@ export class Postman {
           bytes += chunk.length;
           if (bytes > LARGEST_ANSWER) answer.destroy();
         });
-        resolve(answer.statusCode ?? 0);
+        resolve(answer);
       });
       call.on('error', reject);
       // a receiver that changes the protocol gives neither an answer nor an error
       call.on('upgrade', (answer, socket) => {
         socket.destroy();
-        resolve(answer.statusCode ?? 0);
+        resolve(answer);
       });
       call.end(body);
     });

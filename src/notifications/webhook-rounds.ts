@@ -10,6 +10,8 @@ import { Courier } from './courier.js';
 import { dueHeads } from './deliveries.queries.js';
 import { matches, subjectOf } from './event-filter.js';
 import { messageId, messageOf } from './message.js';
+import type { Receipt } from './postman.js';
+import { askedPause } from './retry-after.js';
 import { lockWebhook, type WebhookRow } from './webhook.js';
 import { WebhookLedger } from './webhook-ledger.js';
 
@@ -53,8 +55,12 @@ export class WebhookRounds {
   private async look(webhook: WebhookRow): Promise<boolean> {
     const waiting = await this.db.client.webhookDelivery.count({ where: { webhookId: webhook.id, state: 'pending' } });
     if (waiting >= MOST_WAITING) return false;
-    const { last, lines } = await this.feed.after(Number(webhook.cursor), LOOK);
+    const { last, lines, lost } = await this.feed.after(Number(webhook.cursor), LOOK);
     if (last === Number(webhook.cursor)) return false;
+    if (lost !== undefined) {
+      await this.halt(webhook, lost);
+      return false;
+    }
     const wanted = lines.filter(({ event }) => matches(webhook, event));
     const now = this.clock.now();
     await this.db.tx(async (tx) => {
@@ -72,14 +78,25 @@ export class WebhookRounds {
     return true;
   }
 
+  /** What came on record while nothing was sent was let go meanwhile: to pass over it is for a person to say. */
+  private async halt({ id, cursor }: WebhookRow, lost: number): Promise<void> {
+    await this.db.tx(async (tx) => {
+      if ((await tx.webhook.count({ where: { id, cursor, state: 'enabled' } })) === 0) return; // somebody moved it meanwhile
+      const upTo = Math.max(lost, await this.feed.droppedUpTo(tx));
+      const reason = `Events from ${cursor + 1n} to ${upTo} are not all kept any more: replay from ${upTo + 1}.`;
+      await this.end(tx, await lockWebhook(tx, id), { state: 'failing', reason });
+    });
+  }
+
   private async attempt(webhook: WebhookRow, row: Row): Promise<Tried> {
     const firstAttemptAt = row.firstAttemptAt ?? this.clock.now();
     const sequence = Number(row.sequence);
     const event = await this.feed.at(sequence);
-    const receipt = event
+    const receipt: Receipt = event
       ? await this.courier.send(webhook, messageId(webhook.id, sequence), messageOf(sequence, event))
       : { status: null, problem: 'The event is not kept any more.' };
-    return { row, firstAttemptAt, ...receipt };
+    const { status, problem, retryAfter } = receipt;
+    return { row, firstAttemptAt, status, problem, asked: askedPause(retryAfter, this.clock.now()) };
   }
 
   /** Writes down what came of tries that were made at the same time. */
@@ -95,10 +112,10 @@ export class WebhookRounds {
     });
   }
 
-  private async note(tx: Tx, { row, firstAttemptAt, status, problem }: Tried, now: Date): Promise<void> {
+  private async note(tx: Tx, { row, firstAttemptAt, status, problem, asked = 0 }: Tried, now: Date): Promise<void> {
     const attempts = row.attempts + 1;
     const tried = { attempts, firstAttemptAt, lastStatus: status, lastError: problem };
-    const next = new Date(now.getTime() + pauseAfter(attempts, Math.random()));
+    const next = new Date(now.getTime() + Math.max(asked, pauseAfter(attempts, Math.random())));
     const data =
       problem === null
         ? { ...tried, state: 'delivered' as const, deliveredAt: now }
@@ -108,13 +125,17 @@ export class WebhookRounds {
 
   private async stand(tx: Tx, webhook: WebhookRow, standing: NextStanding, now: Date): Promise<void> {
     const { failures, pausedUntil, isBack, ended } = standing;
-    if (failures > 0 || webhook.failures > 0) await this.ledger.write(tx, webhook, { failures, pausedUntil });
+    if (failures > 0 || webhook.failures > 0 || pausedUntil !== webhook.pausedUntil)
+      await this.ledger.write(tx, webhook, { failures, pausedUntil });
     if (isBack)
       await tx.webhookDelivery.updateMany({
         where: { webhookId: webhook.id, state: 'pending' },
         data: { nextAttemptAt: now },
       });
-    if (!ended) return;
+    if (ended) await this.end(tx, webhook, ended);
+  }
+
+  private async end(tx: Tx, webhook: WebhookRow, ended: NonNullable<NextStanding['ended']>): Promise<void> {
     await this.ledger.stop(tx, webhook, ended.state, ended.reason);
     const action = ended.state === 'failing' ? 'webhook.failed' : 'webhook.disabled';
     const details = { reason: ended.reason };

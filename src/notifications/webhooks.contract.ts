@@ -15,12 +15,12 @@ import {
   MaxLength,
   Min,
 } from 'class-validator';
+import { LINE } from '../platform/printable.js';
 
 /** Visible characters only: what stands there is sent as it is. */
 const URL_TEXT = /^https?:\/\/[\x21-\x7e]{1,2040}$/;
 /** All, all of one noun, or one action of the record. */
 const PATTERN = /^(?:\*|[a-z]{1,40}\.(?:\*|[a-z][a-zA-Z]{0,40}))$/;
-const LINE = /^(?=.*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
 export enum WebhookState {
   /** Events are sent */

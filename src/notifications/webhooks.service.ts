@@ -55,13 +55,14 @@ export class WebhooksService {
   /**
    * Sends everything from one event of the record on, once more where it was sent already, and goes on from there; what waits
    * before it is left out. This is how a webhook that was failing is taken up again.
-   * @throws DomainError `policy_denied`, `webhook_not_found`; `webhook_disabled`; `invalid_input` beyond the end of the record
+   * @throws DomainError `policy_denied`, `webhook_not_found`; `webhook_disabled`; `events_dropped`; `invalid_input` beyond the end of the record
    */
   replay(actor: PersonActor, id: string, from: number): Promise<Webhook> {
     this.gate.admitToRecord(actor);
     return this.change(id, async (tx, row) => {
       refuseDisabled(row);
       refuseBeyond(from, await this.feed.last(tx));
+      refuseDropped(from, await this.feed.droppedUpTo(tx));
       const { count: leftOut } = await tx.webhookDelivery.deleteMany({
         where: { webhookId: row.id, state: 'pending', sequence: { lt: from } },
       });
@@ -119,6 +120,20 @@ function refuseDisabled({ state, stateReason }: WebhookRow): void {
     'webhook_disabled',
     `The webhook is disabled: ${stateReason ?? ''}`,
     'Enable it first: PATCH /v1/webhooks/{id} with {"enabled": true}.',
+  );
+}
+
+/**
+ * Whoever replays would take the first that comes for the first that there was.
+ * @throws DomainError `events_dropped`
+ */
+function refuseDropped(from: number, upTo: number): void {
+  if (from > upTo) return;
+  throw new DomainError(
+    'conflict',
+    'events_dropped',
+    `Events up to ${upTo} are not all kept any more: their months are older than the retention of the record.`,
+    `Replay from ${upTo + 1} on.`,
   );
 }
 

@@ -183,6 +183,7 @@ const variables: Record<string, Variable> = {
   USHER_DELEGATION_MAX_DAYS: whole((s) => s.delegationMaxDays, 30, 1, 365),
   USHER_REQUEST_TTL_MINUTES: whole((s) => s.requestTtlMinutes, 1440, 1, 43200),
   USHER_SAMPLE_SECONDS: whole((s) => s.sampleSeconds, 5, 0, 3600),
+  USHER_SERVER_LOG_RETENTION_DAYS: whole((s) => s.serverLogRetentionDays, 400, 0, 3650),
   USHER_DRIFT_MINUTES: whole((s) => s.drift.minutes, 5, 0, 1440),
   USHER_DRIFT_MODE: {
     of: (s) => s.drift.mode,

@@ -99,6 +99,8 @@ export interface Settings {
   readonly sampleSeconds: number;
   /** Minutes between two looks at the logs of targets that have one to read; 0 reads none. */
   readonly logMinutes: number;
+  /** Days for which is kept what the logs of targets said; 0: for ever. */
+  readonly serverLogRetentionDays: number;
   /** Below which log files may be read; undefined: none is. */
   readonly logDirectory: string | undefined;
   readonly drift: {
@@ -226,6 +228,7 @@ export function readSettings(env: Environment): Settings {
     tokensPerSecond: integer(env, 'USHER_TOKENS_PER_SECOND', 150, 1, 1_000_000),
     sampleSeconds: integer(env, 'USHER_SAMPLE_SECONDS', 5, 0, 3600),
     logMinutes: integer(env, 'USHER_LOG_MINUTES', 1, 0, 1440),
+    serverLogRetentionDays: integer(env, 'USHER_SERVER_LOG_RETENTION_DAYS', 400, 0, 3650),
     logDirectory: text(env, 'USHER_LOG_DIR'),
     drift: {
       minutes: integer(env, 'USHER_DRIFT_MINUTES', 5, 0, 1440),

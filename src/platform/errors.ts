@@ -73,6 +73,7 @@ export const errorCodes = [
   'account_in_use',
   'service_removed',
   'webhook_disabled',
+  'events_dropped',
   'key_ended',
   'policy_from_file',
   'policy_locks_out',

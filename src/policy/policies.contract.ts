@@ -1,12 +1,12 @@
 import { ArgsType, Field, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
 import { IsInt, IsOptional, IsString, Matches, Max, MaxLength, Min, MinLength } from 'class-validator';
+import { READABLE } from '../platform/printable.js';
 
 /** Decisions that are kept for dry runs, and that one can be made on. */
 export const MAX_DRY_RUN = 10_000;
 /** Characters of a text that comes by the API; a body may have 64 KB. */
 const MAX_TEXT = 48 * 1024;
-const READABLE = /^(?=[\s\S]*\S)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*(\r?\n[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*)*$/u;
 
 export enum PolicySource {
   /** What Usher ships with */

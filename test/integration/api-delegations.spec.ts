@@ -208,6 +208,27 @@ describe('who votes in the place of somebody else', () => {
     });
   });
 
+  test('is named with who delegated where somebody asks who agreed to a session', async () => {
+    const [ann, ben] = [await owner(), await nobody()];
+    const { id, personId, plan } = await ask(engineer(), orders);
+    await delegated(ann, ben);
+    const { grantId } = (await act(ben.client, id)).body;
+    await usher.database.owner.query(
+      `INSERT INTO connection (id, target_id, endpoint_id, pid, backend_start, login, login_kind, person_id, grant_id, started_at, first_seen_at, last_seen_at)
+       SELECT gen_random_uuid(), target_id, id, 1, now(), $2, 'person', $3, $4, now(), now(), now() FROM endpoint WHERE target_id = $1 LIMIT 1`,
+      [orders.targetId, plan.login, personId, grantId],
+    );
+    const carol = await known(usher, 'carol');
+    const approvers = [{ id: ben.id, name: ben.email, forPersonId: ann.id, forPersonName: ann.email }];
+    const { body } = await carol.get<{ items: object[] }>(`/v1/connections?grant=${grantId ?? ''}`);
+    expect(body.items).toMatchObject([{ approvers }]);
+    const query =
+      'query($grant: String) { connections(grant: $grant) { items { approvers { id name forPersonId forPersonName } } } }';
+    expect(await carol.graphql(query, { grant: grantId })).toEqual({
+      data: { connections: { items: [{ approvers }] } },
+    });
+  });
+
   test('may say no, too', async () => {
     const [ann, ben] = [await owner(), await nobody()];
     await delegated(ann, ben);

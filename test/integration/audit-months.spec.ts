@@ -1,16 +1,20 @@
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PinoLogger } from 'nestjs-pino';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Verification } from '../../src/audit/verification.js';
+import { AuditService } from '../../src/audit/audit.service.js';
+import { makeMonths, monthsAhead } from '../../src/audit/months.queries.js';
 import { MonthsService } from '../../src/audit/months.service.js';
 import { migrate } from '../../src/platform/state/migrate.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
 import { migrationsDirectory } from '../../src/platform/state/state.js';
 import { known } from '../support/people.ts';
-import { exported, newSigner, sealingProcess, type Signer } from '../support/seals.ts';
-import { emptyDatabase, type TestDatabase } from '../support/state.ts';
+import { exported, newSigner, sealingProcess, write as writeLines, type Signer } from '../support/seals.ts';
+import { emptyDatabase, freshDatabase, type TestDatabase } from '../support/state.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
 const DAY_MS = 86_400_000;
@@ -90,6 +94,54 @@ describe('months are made ahead', () => {
   });
 });
 
+describe('stray lines', () => {
+  const document = readFileSync(join(migrationsDirectory, '../../docs/record.md'), 'utf8');
+  const [, procedure = ''] = /### Stray lines[^]*?```sql\n([^]*?)```/.exec(document) ?? [];
+
+  test('find their months by what the document says, and are the record as before', async () => {
+    const database = await freshDatabase();
+    const signer = newSigner();
+    const { sealer, db, close } = sealingProcess(database, signer);
+    const strays = [6, 6, 7].map((months, at) => v7({ msecs: inMonths(months).getTime() + at }));
+    const rows = async (): Promise<unknown[]> =>
+      (await database.owner.query('SELECT * FROM audit_event ORDER BY id')).rows;
+    try {
+      expect(await write(v7(), 'test.now', database)).toBe('audit_event_before');
+      for (const id of strays.slice(0, 2)) expect(await write(id, 'test.stray', database)).toBe('audit_event_default');
+      await sealer.seal();
+      await write(strays[2] ?? '', 'test.stray', database); // not sealed yet
+      expect(await monthsAhead(db.pool)).toMatchObject({ stray: 3 });
+      await expect(makeMonths(db.pool, 6)).rejects.toMatchObject({ code: '23514' });
+      const before = await rows();
+      await database.owner.query(procedure);
+      expect(await rows()).toEqual(before);
+      expect(await monthsAhead(db.pool)).toMatchObject({ stray: 0 });
+      await sealer.seal();
+      const counted = await database.owner.query(
+        `SELECT name, sealed::int FROM audit_partition WHERE sealed > 0 ORDER BY name`,
+      );
+      expect(counted.rows).toEqual([
+        { name: monthOf(inMonths(6)), sealed: 2 },
+        { name: monthOf(inMonths(7)), sealed: 1 },
+        { name: 'audit_event_before', sealed: 1 },
+      ]);
+      const verification = new Verification([signer.publicKey], []);
+      for (const line of await exported(db)) verification.read(line);
+      expect(verification.verdict()).toMatchObject({ bad: undefined, proved: 4 });
+
+      expect(await write(v7({ msecs: inMonths(200).getTime() }), 'test.stray', database)).toBe('audit_event_default');
+      for (const name of ['audit_event', 'audit_event_default', monthOf(inMonths(6))])
+        for (const sql of [`UPDATE ${name} SET action = 'x'`, `DELETE FROM ${name}`, `TRUNCATE ${name}`]) {
+          await expect(db.pool.query(sql)).rejects.toMatchObject({ code: '42501' });
+          await expect(database.owner.query(sql)).rejects.toThrow(/append only/);
+        }
+    } finally {
+      await close();
+      await database.drop();
+    }
+  });
+});
+
 describe('a part of the record is the record', () => {
   test.each(['audit_event_before', 'audit_event_default', monthOf(inMonths(1))])('%s', async (name) => {
     for (const sql of [
@@ -134,11 +186,18 @@ describe('a part of the record is the record', () => {
 });
 
 describe('retention', () => {
+  /** Lines of now are sealed in the months that they are of, whatever a test says of how old these are. */
   async function seal(signer: Signer | null): Promise<void> {
     const process = sealingProcess(usher.database, signer);
+    const ended = `UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_before'`;
+    const { rows } = await usher.database.owner.query<{ to_at: Date; truly: Date }>(
+      `SELECT to_at, (SELECT min(from_at) FROM audit_partition) AS truly FROM audit_partition WHERE name = 'audit_event_before'`,
+    );
     try {
+      await usher.database.owner.query(ended, [rows[0]?.truly]);
       while ((await process.sealer.seal()) > 0);
     } finally {
+      await usher.database.owner.query(ended, [rows[0]?.to_at]);
       await process.close();
     }
   }
@@ -203,8 +262,108 @@ describe('retention', () => {
     expect(verification.verdict()).toMatchObject({ bad: undefined, dropped: before[0]?.lines });
   });
 
+  test('reads a handful of rows for that, however long the month is', async () => {
+    const database = await freshDatabase();
+    const { sealer, close } = sealingProcess(database, newSigner());
+    const session = await database.owner.connect();
+    try {
+      await writeLines(database.owner, 3_000);
+      while ((await sealer.seal()) > 0);
+      await session.query(`INSERT INTO audit_retention (months) VALUES (24)`);
+      await session.query(`UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_before'`, [inMonths(-30)]);
+      const { rows: relations } = await session.query<{ oid: string }>(
+        `SELECT oid FROM pg_class WHERE relname ~ '^audit_(event|seal|checkpoint)' AND relkind IN ('r', 'i')`,
+      );
+      await session.query('BEGIN');
+      const { rows: dropped } = await session.query(
+        'SELECT lines::int, last_sequence::int AS last FROM audit_drop_expired()',
+      );
+      // by the oids, for some of these are no more
+      const { rows: read } = await session.query<{ rows: number }>(
+        `SELECT sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid))::int AS rows FROM unnest($1::oid[]) oid`,
+        [relations.map(({ oid }) => oid)],
+      );
+      await session.query('COMMIT');
+      expect(dropped).toEqual([{ lines: 3_000, last: 3_000 }]);
+      expect(read[0]?.rows).toBeLessThan(100);
+    } finally {
+      session.release();
+      await close();
+      await database.drop();
+    }
+  });
+
   test('for ever again when the setting is taken back', async () => {
     await prepareMonths(usher.database.url, 0);
     expect((await usher.db.pool.query('SELECT * FROM audit_retention')).rows).toEqual([]);
+  });
+});
+
+describe('a month that tells of a month before is dropped itself', () => {
+  const firstOf = (months: number): Date =>
+    new Date(Date.UTC(new Date().getUTCFullYear(), new Date().getUTCMonth() + months, 1));
+  /** A record with a part of long ago, which holds three lines, and one for all that is written now. */
+  async function recordOfTwo(database: TestDatabase): Promise<void> {
+    await database.owner.query('ALTER TABLE audit_event DETACH PARTITION audit_event_before');
+    await database.owner.query(
+      `DO $$ BEGIN
+         EXECUTE format('ALTER TABLE audit_event ATTACH PARTITION audit_event_before FOR VALUES FROM (MINVALUE) TO (%1$L)', audit_first_id('${firstOf(-40).toISOString()}'));
+         EXECUTE format('CREATE TABLE audit_event_now PARTITION OF audit_event FOR VALUES FROM (%1$L) TO (%2$L)', audit_first_id('${firstOf(-40).toISOString()}'), audit_first_id('${firstOf(1).toISOString()}'));
+       END $$`,
+    );
+    await database.owner.query(`UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_before'`, [
+      firstOf(-40),
+    ]);
+    await database.owner.query(
+      `INSERT INTO audit_partition (name, from_at, to_at) VALUES ('audit_event_now', $1, $2)`,
+      [firstOf(-40), firstOf(1)],
+    );
+    for (let line = 0; line < 3; line += 1)
+      await write(v7({ msecs: inMonths(-42).getTime() + line }), 'test.old', database);
+    await database.owner.query('INSERT INTO audit_retention (months) VALUES (24)');
+  }
+  const end = (database: TestDatabase, months: number): Promise<unknown> =>
+    database.owner.query(`UPDATE audit_partition SET to_at = $1 WHERE name = 'audit_event_now'`, [firstOf(months)]);
+  /** As somebody would who may do everything with the database, and does not want it told. */
+  const takeAway = (database: TestDatabase): Promise<unknown> =>
+    database.owner.query(
+      `ALTER TABLE audit_event DETACH PARTITION audit_event_before; DROP TABLE audit_event_before;
+       UPDATE audit_partition SET dropped_at = now(), events = 3 WHERE name = 'audit_event_before'`,
+    );
+
+  test.each([
+    ['by Usher: the second tells of both, and the record is proved', false],
+    ['by somebody else: its lines are missed, also when Usher has dropped the next', true],
+  ])('%s', async (_, past) => {
+    const database = await freshDatabase();
+    const signer = newSigner();
+    const { sealer, db, clock, close } = sealingProcess(database, signer);
+    const log = new PinoLogger({ pinoHttp: { level: 'silent' } });
+    const months = new MonthsService(db, new AuditService(db, clock, { anonymousCallsPerMinute: 0 }, log));
+    try {
+      await recordOfTwo(database);
+      await sealer.seal();
+      await (past ? takeAway(database) : months.turn());
+      await write(v7(), 'test.new', database);
+      await sealer.seal();
+      await end(database, -30);
+      await months.turn();
+      await end(database, 1);
+      await sealer.seal();
+      const drops = await database.owner.query<{ details: object }>(
+        `SELECT details FROM audit_event WHERE action = 'audit.drop'`,
+      );
+      const lines = past ? 1 : 2; // with the first line that tells
+      expect(drops.rows).toMatchObject([{ details: { name: 'audit_event_now', lines, inAll: past ? 1 : 5 } }]);
+      const verification = new Verification([signer.publicKey], []);
+      for (const line of await exported(db)) verification.read(line);
+      const verdict = verification.verdict();
+      expect(verdict.dropped).toBe(past ? 4 : 5);
+      if (past) expect(verdict.bad).toMatchObject({ seq: 1, upTo: 4, why: expect.stringContaining('more of them') });
+      else expect(verdict.bad).toBeUndefined();
+    } finally {
+      await close();
+      await database.drop();
+    }
   });
 });

@@ -29,6 +29,14 @@ describe.each(majors)('installed by the master on PostgreSQL %i', (major) => {
     await stage.guard.close({ login: 'upgrade_probe', grantId: 'grant-upgrade-1', why: 'test' });
   });
 
+  test('no function with the rights of its owner finds what somebody else could have made', async () => {
+    const definers = await stage.target.asMaster<{ name: string; settings: string[] | null }>(
+      `SELECT oid::regprocedure::text AS name, proconfig AS settings FROM pg_proc WHERE prosecdef AND pronamespace = 'usher'::regnamespace`,
+    );
+    expect(definers.length).toBeGreaterThan(15);
+    expect(definers.filter(({ settings }) => !settings?.includes('search_path=pg_catalog, pg_temp'))).toEqual([]);
+  });
+
   test('uninstall refuses while a lease lives, then leaves nothing that can log in', async () => {
     await stage.guard.open(lease('hugo', 'grant-hugo-1'));
     await expect(stage.target.asMaster('SELECT usher.uninstall()')).rejects.toMatchObject({ code: '55006' });

@@ -64,6 +64,25 @@ describe('the migrations of this package', () => {
     }
   });
 
+  test('may stand in another schema, where functions find all that is theirs', async () => {
+    await database.owner.query(`CREATE SCHEMA state`);
+    await database.owner.query(
+      `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = state', current_database()); END $$`,
+    );
+    await migrate(database.url, migrationsDirectory);
+    const app = new pg.Client({ connectionString: database.url, options: '-c role=usher_app' });
+    await app.connect();
+    try {
+      const { rows } = await app.query<{ made: string }>('SELECT audit_make_partitions(5) AS made');
+      expect(rows).toHaveLength(2);
+      expect((await app.query('SELECT * FROM audit_drop_expired()')).rows).toEqual([]);
+    } finally {
+      await app.end();
+    }
+    const tables = `SELECT DISTINCT relnamespace::regnamespace::text AS schema FROM pg_class WHERE relname ~ '^audit_' AND relkind IN ('r', 'p')`;
+    expect((await database.owner.query(tables)).rows).toEqual([{ schema: 'state' }]);
+  });
+
   test('one that was edited after it was applied stops the start', async () => {
     await cp(migrationsDirectory, directory, { recursive: true });
     await migrate(database.url, directory);
@@ -112,7 +131,12 @@ describe('any migrations', () => {
 
 describe('the embedded state', () => {
   async function inState<T>(work: (client: pg.Client, state: State) => Promise<T>): Promise<T> {
-    const state = await openState({ databaseUrl: undefined, stateDirectory: directory, retentionMonths: 0 });
+    const state = await openState({
+      databaseUrl: undefined,
+      stateDirectory: directory,
+      retentionMonths: 0,
+      serverLogRetentionDays: 0,
+    });
     const client = new pg.Client({ connectionString: state.url });
     try {
       await client.connect();

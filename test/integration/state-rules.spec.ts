@@ -487,3 +487,16 @@ describe('one list of words', () => {
     expect(words.sort()).toEqual(members(contract));
   });
 });
+
+test('functions with the rights of their owner find nothing that somebody else could have made', async () => {
+  const { rows } = await database.owner.query<{ name: string; settings: string[] | null }>(
+    `SELECT oid::regprocedure::text AS name, proconfig AS settings FROM pg_proc
+      WHERE prosecdef AND pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) ORDER BY 1`,
+  );
+  expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(['audit_drop_expired()', 'grant_moves()']));
+  expect(rows.filter(({ settings }) => !settings?.includes('search_path=pg_catalog, pg_temp'))).toEqual([]);
+  const { rows: open } = await database.owner.query<{ open: boolean }>(
+    `SELECT has_schema_privilege('public', current_schema(), 'CREATE') AS open`,
+  );
+  expect(open).toEqual([{ open: false }]);
+});

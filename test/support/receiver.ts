@@ -14,6 +14,8 @@ export interface Receiver {
   got: Message[];
   /** The status of the answer, or what sends another one. */
   answer: (message: Message) => number | Promise<number>;
+  /** That go with every answer. */
+  headers: Record<string, string>;
   /** Nobody listens there any more, until `start`. */
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -24,7 +26,7 @@ export async function startReceiver(): Promise<Receiver> {
   let server: Server | undefined;
   let port = 0;
   const receiver: Receiver = {
-    ...{ url: '', got: [], answer: () => 204 },
+    ...{ url: '', got: [], answer: () => 204, headers: {} },
     start: async () => {
       server = createServer((request, response) => {
         const parts: Buffer[] = [];
@@ -36,7 +38,7 @@ export async function startReceiver(): Promise<Receiver> {
           void Promise.resolve(receiver.answer(message)).then((status) =>
             status === 0
               ? request.socket.destroy()
-              : response.writeHead(status, { location: `${receiver.url}/elsewhere` }).end(),
+              : response.writeHead(status, { location: `${receiver.url}/elsewhere`, ...receiver.headers }).end(),
           );
         });
       });

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { binariesOf, startPostgres } from '../../src/platform/embedded-postgres.js';
 import { installJobs } from '../../src/platform/jobs/jobs.js';
 import { migrate } from '../../src/platform/state/migrate.js';
+import { prepareServerLogs } from '../../src/platform/state/retention.js';
 import { migrationsDirectory } from '../../src/platform/state/state.js';
 import { refuseSecrets } from './secrets.ts';
 
@@ -34,7 +35,10 @@ async function start(): Promise<StateServer> {
   const admin = new pg.Pool({ connectionString: urlOf('postgres'), max: 1 });
   admin.on('error', () => undefined);
   await admin.query('CREATE DATABASE template_usher');
-  await migrate(urlOf('template_usher'), migrationsDirectory, () => installJobs(urlOf('template_usher')));
+  await migrate(urlOf('template_usher'), migrationsDirectory, async () => {
+    await installJobs(urlOf('template_usher'));
+    await prepareServerLogs(urlOf('template_usher'), 0); // tests read logs of a year that goes by
+  });
   return { urlOf, admin };
 }
 

@@ -18,6 +18,7 @@ export const queues = [
   'leave-target',
   'discover',
   'read-logs',
+  'expire-logs',
   'trust-bundles',
 ] as const;
 export type Queue = (typeof queues)[number];

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { keepFor } from './retention.js';
 
 /** Months of the record that are there before their time. */
 export const MONTHS_AHEAD = 3;
@@ -18,15 +19,7 @@ export async function prepareMonths(ownerUrl: string, retention: number): Promis
     await client.query('SELECT audit_make_partitions($1)', [MONTHS_AHEAD]).catch((error: unknown) => {
       if (!CAN_WAIT.has(String((error as { code?: unknown }).code))) throw error;
     });
-    // whoever may not change it can start as long as there is nothing to change
-    const { rows } = await client.query<{ months: number }>('SELECT months FROM audit_retention');
-    if ((rows[0]?.months ?? 0) === retention) return;
-    if (retention === 0) await client.query('DELETE FROM audit_retention');
-    else
-      await client.query(
-        'INSERT INTO audit_retention (months) VALUES ($1) ON CONFLICT ("only") DO UPDATE SET months = excluded.months',
-        [retention],
-      );
+    await keepFor(client, { table: 'audit_retention', unit: 'months' }, retention);
   } finally {
     await client.end();
   }

@@ -6,6 +6,7 @@ import type { Settings } from '../config.js';
 import { installJobs } from '../jobs/jobs.js';
 import { migrate } from './migrate.js';
 import { prepareMonths } from './months.js';
+import { prepareServerLogs } from './retention.js';
 
 /** Usher's own database, ready to work in. */
 export interface State {
@@ -21,7 +22,7 @@ export const migrationsDirectory = join(import.meta.dirname, '../../../prisma/mi
 
 /** Opens Usher's state: the PostgreSQL that DATABASE_URL names, else an embedded one; then brings its schema up to date. */
 export async function openState(
-  settings: Pick<Settings, 'databaseUrl' | 'stateDirectory' | 'retentionMonths'>,
+  settings: Pick<Settings, 'databaseUrl' | 'stateDirectory' | 'retentionMonths' | 'serverLogRetentionDays'>,
 ): Promise<State> {
   const state =
     settings.databaseUrl === undefined
@@ -31,6 +32,7 @@ export async function openState(
     await migrate(state.url, migrationsDirectory, async () => {
       await installJobs(state.url);
       await prepareMonths(state.url, settings.retentionMonths);
+      await prepareServerLogs(state.url, settings.serverLogRetentionDays);
     });
     return state;
   } catch (error) {
