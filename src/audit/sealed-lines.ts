@@ -31,6 +31,10 @@ export async function* sealedLines(session: Session, after = 0, upTo?: number): 
   }
 }
 
+/** Up to where a verification of the database reads: as far as it can be proved, and as far as what an auditor kept is over. */
+export const verifiableSize = async (session: Session, kept: readonly { size: number }[]): Promise<number> =>
+  Math.max(await provableSize(session), ...kept.map(({ size }) => size));
+
 /** Entries of an export, for lines that have their places. */
 export async function linesOf(session: Session, sealed: readonly Sealed[]): Promise<SealedLine[]> {
   const lines = sealed.flatMap(({ line }) => line ?? []);

@@ -90,6 +90,7 @@ export class KmsService implements OnApplicationShutdown {
         ownCredentials(this.config),
       ),
       maxAttempts: ATTEMPTS,
+      retryMode: 'standard', // a call in ten seconds is no load that would have to adapt
     });
     this.#clients.push(client);
     return new KmsKey(arn, client);
