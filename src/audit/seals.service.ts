@@ -68,7 +68,7 @@ export class SealsService {
     if (!found || !isInScope(found.line, scope)) throw noSuchEvent();
     const { line, place } = found;
     const tree = await this.treeOf(size);
-    if (!place || place.seq > tree) throw notSealed(place && size);
+    if (!place || place.seq > tree) throw notSealed(place !== undefined, size);
     const [text] = await linesOf(this.db.pool, [{ ...place, line }]);
     const hashes = await this.hashes(inclusionRanges(place.seq - 1, tree));
     return {
@@ -168,10 +168,14 @@ const noSuchEvent = (): DomainError =>
   );
 
 /** Not there yet, as far as proofs go: no refusal that would be on record each time somebody looks again. */
-const notSealed = (size: number | undefined): DomainError =>
+const notSealed = (placed: boolean, size: number | undefined): DomainError =>
   new DomainError(
     'not_found',
     'event_not_sealed',
-    size === undefined ? 'This line has no place in the sealed record yet.' : `This line came after the first ${size}.`,
-    size === undefined ? 'Ask again in a moment.' : 'Ask for a greater size, or for none.',
+    !placed
+      ? 'This line has no place in the sealed record yet.'
+      : size === undefined
+        ? 'No signed checkpoint is over this line yet.'
+        : `This line came after the first ${size}.`,
+    size === undefined || !placed ? 'Ask again in a moment.' : 'Ask for a greater size, or for none.',
   );
