@@ -1,4 +1,5 @@
 import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import { KMSClient, SignCommand } from '@aws-sdk/client-kms';
 import { PinoLogger } from 'nestjs-pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { AwsStandIn } from '../../local/aws/server.ts';
@@ -155,7 +156,7 @@ describe('a key in AWS KMS', () => {
     expect(judge(await exported(one.db), [(await one.key.public())!])).toMatchObject({ bad: undefined, proved: 4 });
   });
 
-  test('that may be read and not used says which permission is missing, and signs nothing but checkpoints', async () => {
+  test('that may be read and not used says which permission is missing', async () => {
     const arn = newKey();
     const read = maySign(arn).Statement.filter(({ Sid }) => Sid === 'ReadRecordKey');
     aws.iam.putInline(service(), 'record-key', { Version: '2012-10-17', Statement: read });
@@ -166,7 +167,18 @@ describe('a key in AWS KMS', () => {
       message: expect.stringContaining('kms:Sign'),
       advice: expect.stringContaining('kms:Sign'),
     });
-    expect(maySign(arn).Statement.flatMap(({ Action }) => Action)).toEqual(['kms:GetPublicKey', 'kms:Sign']);
+  });
+
+  test('may be used by Usher as for checkpoints, and in no other way', async () => {
+    const client = new KMSClient({ region: aws.region, endpoint: aws.url, maxAttempts: 1 });
+    const ask = { KeyId: newKey(), Message: Buffer.alloc(64) };
+    const [pure, prehashed] = [
+      new SignCommand({ ...ask, SigningAlgorithm: 'ED25519_SHA_512', MessageType: 'RAW' }),
+      new SignCommand({ ...ask, SigningAlgorithm: 'ED25519_PH_SHA_512', MessageType: 'DIGEST' }),
+    ];
+    expect((await client.send(pure)).Signature).toHaveLength(64);
+    await expect(client.send(prehashed)).rejects.toMatchObject({ name: 'AccessDeniedException' });
+    client.destroy();
   });
 
   test('that is slow is given up', async () => {
