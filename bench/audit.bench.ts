@@ -3,6 +3,7 @@ import { createPublicKey, generateKeyPairSync, hash, randomUUID } from 'node:cry
 import { parseArgs } from 'node:util';
 import { PinoLogger } from 'nestjs-pino';
 import { v7 } from 'uuid';
+import type * as keys from '../src/audit/record-key.ts';
 import type * as lines from '../src/audit/sealed-lines.ts';
 import type * as sealers from '../src/audit/sealer.ts';
 import type * as verifying from '../src/audit/verification.ts';
@@ -24,6 +25,7 @@ search and export have a record of so many events: a year, 2,000 people, 500 tar
 target and grant, in turns with the same lines by statements written for them; all of it is exported in each form, beside reading it.`;
 
 const load = (file: string): Promise<unknown> => import(path(`dist/${file}.js`));
+const { RecordKey } = (await load('audit/record-key')) as typeof keys;
 const { Sealer } = (await load('audit/sealer')) as typeof sealers;
 const { sealedLines } = (await load('audit/sealed-lines')) as typeof lines;
 const { Verification } = (await load('audit/verification')) as typeof verifying;
@@ -52,11 +54,10 @@ const key = { name: 'bench/audit', key: createPublicKey(privateKey) };
 function sealing(url: string) {
   const db = new Database({ url, poolSize: 4 });
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  const settings = {
-    ...readSettings({ OIDC_ISSUER: 'https://idp.example' }),
-    audit: { origin: key.name, key: new Secret(pem) },
-  };
-  return { db, sealer: new Sealer(settings, db, new SystemClock(), new PinoLogger({ pinoHttp: { level: 'warn' } })) };
+  const read = readSettings({ OIDC_ISSUER: 'https://idp.example' });
+  const settings = { ...read, audit: { ...read.audit, origin: key.name, key: new Secret(pem) } };
+  const log = new PinoLogger({ pinoHttp: { level: 'warn' } });
+  return { db, sealer: new Sealer(settings, db, new SystemClock(), new RecordKey(settings), log) };
 }
 
 /** Lines in a second, one by one, each in its own transaction. */

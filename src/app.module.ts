@@ -1,7 +1,9 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './audit/audit.module.js';
+import { CHECKPOINT_SIGNER, type CheckpointSigner } from './audit/checkpoint-signer.js';
 import { AwsModule } from './aws/aws.module.js';
+import { KmsService } from './aws/kms.service.js';
 import { ConnectionsModule } from './connections/connections.module.js';
 import { EvidenceModule } from './evidence/evidence.module.js';
 import { GrantsModule } from './grants/grants.module.js';
@@ -16,6 +18,18 @@ import { PermissionModule } from './policy/permission.module.js';
 import { PoliciesModule } from './policy/policies.module.js';
 import { TargetsModule } from './targets/targets.module.js';
 
+/** The key of the record where it is in AWS KMS: audit knows no AWS, and aws no record. */
+const checkpointSigner = {
+  provide: CHECKPOINT_SIGNER,
+  inject: [SETTINGS, KmsService],
+  useFactory: ({ audit }: Settings, kms: KmsService): CheckpointSigner | null =>
+    audit.kmsKey === undefined ? null : kms.key(audit.kmsKey),
+};
+
+@Global()
+@Module({ providers: [checkpointSigner], exports: [checkpointSigner] })
+class RecordKeyModule {}
+
 /** The one place that wires. */
 @Module({})
 export class AppModule {
@@ -27,6 +41,7 @@ export class AppModule {
         HttpModule,
         PermissionModule,
         AwsModule.configure({ inject: [SETTINGS], useFactory: (settings: Settings) => settings.aws }),
+        RecordKeyModule,
         AuditModule,
         PoliciesModule,
         TargetsModule,

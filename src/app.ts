@@ -7,6 +7,7 @@ import { AppModule } from './app.module.js';
 import { MonthJobs } from './audit/months.job.js';
 import { Sealer } from './audit/sealer.js';
 import { LogExpiryJobs } from './connections/log-expiry.job.js';
+import { SigningRounds } from './audit/signing-rounds.js';
 import { LogReaderJobs } from './connections/log-reader.job.js';
 import { Sampler } from './connections/sampler.js';
 import { DiscoveryService } from './targets/discovery.service.js';
@@ -69,6 +70,7 @@ export async function startWork(app: NestFastifyApplication): Promise<void> {
   await app.get(DecisionJobs).start();
   await app.get(MonthJobs).start();
   await app.get(Sealer).start();
+  await app.get(SigningRounds).start();
   await app.get(NotificationJobs).start();
   app.get(Sampler).start();
 }

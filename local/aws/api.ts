@@ -1,4 +1,4 @@
-/** What every one of the five services shares: a call, its parameters, its refusal. */
+/** What every one of the six services shares: a call, its parameters, its refusal. */
 import type { Credential } from './credentials.ts';
 import type { XmlObject } from './xml.ts';
 

@@ -4,7 +4,7 @@ import { ApiError } from './api.ts';
 
 /** Narrows a fault to some calls; without it every call is met. */
 export interface FaultMatch {
-  /** As in the signature: `sts`, `iam`, `rds`, `secretsmanager`. */
+  /** As in the signature: `sts`, `iam`, `rds`, `secretsmanager`, `kms`. */
   readonly service?: string;
   readonly action?: string;
 }

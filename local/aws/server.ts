@@ -1,4 +1,4 @@
-/** The stand-in's one HTTP endpoint: STS, IAM, RDS, CloudWatch Logs and Secrets Manager behind SigV4, and the CA bundles in the open. */
+/** The stand-in's one HTTP endpoint: STS, IAM, RDS, CloudWatch Logs, Secrets Manager and KMS behind SigV4, and the CA bundles in the open. */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -9,6 +9,7 @@ import { accessDenied, decide, layersOf, principalArn } from './authorization.ts
 import { Faults } from './faults.ts';
 import { iamHandlers } from './iam-api.ts';
 import { IamStore } from './iam-store.ts';
+import { KmsStore, kmsHandlers } from './kms-api.ts';
 import { LogGroups, logsHandlers } from './logs-api.ts';
 import { rdsHandlers } from './rds-api.ts';
 import { RdsStore } from './rds-store.ts';
@@ -42,11 +43,12 @@ export interface AwsStandIn {
   readonly rds: RdsStore;
   readonly secrets: SecretStore;
   readonly logs: LogGroups;
+  readonly kms: KmsStore;
   readonly trail: Trail;
   readonly faults: Faults;
   readonly bundles: Bundles;
   /** One more account behind the same address: an access key tells whose it is, and a role names its own. */
-  addAccount(accountId: string): Pick<AwsStandIn, 'accountId' | 'iam' | 'rds' | 'secrets' | 'logs'>;
+  addAccount(accountId: string): Pick<AwsStandIn, 'accountId' | 'iam' | 'rds' | 'secrets' | 'logs' | 'kms'>;
   /** The judgement of the database side on a login token. */
   verifyToken(token: string, expect: ExpectedLogin): TokenVerdict;
   close(): Promise<void>;
@@ -89,7 +91,7 @@ export async function startAws(options: AwsOptions = {}): Promise<AwsStandIn> {
     return account;
   };
   const first = addAccount(accountId);
-  const { iam, rds, secrets, logs } = first;
+  const { iam, rds, secrets, logs, kms } = first;
   const common = { now, trail: new Trail(), faults: new Faults(), bundles: new Bundles(url) };
   const state: State = { ...common, ...first, accounts };
   server.on('request', (request, response) => void respond(state, request, response));
@@ -108,6 +110,7 @@ export async function startAws(options: AwsOptions = {}): Promise<AwsStandIn> {
     rds,
     secrets,
     logs,
+    kms,
     trail: state.trail,
     faults: state.faults,
     addAccount,
@@ -123,6 +126,7 @@ interface Account {
   readonly rds: RdsStore;
   readonly secrets: SecretStore;
   readonly logs: LogGroups;
+  readonly kms: KmsStore;
   readonly services: ReadonlyMap<string, Handlers>;
 }
 
@@ -131,14 +135,16 @@ function newAccount(accountId: string, region: string, now: () => Date, all: () 
   const rds = new RdsStore(accountId, region);
   const secrets = new SecretStore(accountId, region, now);
   const logs = new LogGroups(accountId, region);
+  const kms = new KmsStore(accountId, region);
   const services = new Map<string, Handlers>([
     ['sts', stsHandlers(iam, all)],
     ['iam', iamHandlers(iam)],
     ['rds', rdsHandlers(rds)],
     ['secretsmanager', secretsHandlers(secrets)],
     ['logs', logsHandlers(logs)],
+    ['kms', kmsHandlers(kms)],
   ]);
-  return { accountId, iam, rds, secrets, logs, services };
+  return { accountId, iam, rds, secrets, logs, kms, services };
 }
 
 /** What a call meets: the account that its key belongs to, and what all accounts share. */

@@ -52,15 +52,37 @@ export function readVerifierKey(text: string): NamedKey {
 
 const bodyOf = ({ origin, size, root }: Checkpoint): string => `${origin}\n${size}\n${root.toString('base64')}\n`;
 
-/** A signed note (https://c2sp.org/tlog-checkpoint). */
+/** A signed note (https://c2sp.org/tlog-checkpoint), by a key that is at hand. */
 export function signCheckpoint(checkpoint: Checkpoint, signer: NamedKey): string {
   const body = bodyOf(checkpoint);
-  const signature = Buffer.concat([
-    keyHash(signer.name, rawKey(signer.key)),
-    sign(null, Buffer.from(body), signer.key),
-  ]);
-  return `${body}\n— ${signer.name} ${signature.toString('base64')}\n`;
+  return noteOf(body, signer, sign(null, Buffer.from(body), signer.key));
 }
+
+/** What came back as a signature is none of the key that was asked. */
+export class WrongSignature extends Error {}
+
+/**
+ * The same by a key that is elsewhere.
+ * @param signer its public key
+ * @param ask for an Ed25519 signature over these bytes
+ * @throws WrongSignature; and what asking throws
+ */
+export async function askForSignature(
+  checkpoint: Checkpoint,
+  signer: NamedKey,
+  ask: (body: Buffer) => Promise<Uint8Array>,
+): Promise<string> {
+  const body = Buffer.from(bodyOf(checkpoint));
+  const signature = await ask(body);
+  if (!verify(null, body, signer.key, signature))
+    throw new WrongSignature(
+      `what came back for the checkpoint over ${checkpoint.size} lines is no signature by its key`,
+    );
+  return noteOf(body.toString(), signer, signature);
+}
+
+const noteOf = (body: string, { name, key }: NamedKey, signature: Uint8Array): string =>
+  `${body}\n— ${name} ${Buffer.concat([keyHash(name, rawKey(key)), signature]).toString('base64')}\n`;
 
 const SIGNATURE = /^— (\S+) ([A-Za-z0-9+/]+={0,2})$/u;
 

@@ -9,6 +9,7 @@ import { AuditService } from './audit.service.js';
 import { exportForms } from './export-forms.js';
 import { STEP, textOf, type Reader } from './export-text.js';
 import { sealedLines, type SealedLine } from './sealed-lines.js';
+import { provableSize } from './signatures.queries.js';
 import { waysTo, type AuditScope, type Way } from './search.js';
 
 /** What `audit verify` reads: see docs/audit.md. */
@@ -45,11 +46,11 @@ export class AuditExportsService {
     const { format = AuditExportFormat.ndjson, after = 0, ...filter } = query;
     const sealed = format === AuditExportFormat.sealed;
     if (sealed) refuseParts(filter, scope);
-    const last = await sealedSize(this.db.pool);
+    const last = await (sealed ? provableSize : sealedSize)(this.db.pool);
     if (after > last) throw beyond(after);
     const details = { format, filter, after, last };
     await this.db.tx((tx) => this.audit.append(tx, actor, { action: 'audit.export', details }));
-    if (sealed) return { ...PROVED, last, text: inParts(sealedLines(this.db.pool, after)) };
+    if (sealed) return { ...PROVED, last, text: inParts(sealedLines(this.db.pool, after, last)) };
     const form = exportForms[format];
     const { mediaType, extension } = form;
     const reader = await this.reader(waysTo(filter, scope), last);

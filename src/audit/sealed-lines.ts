@@ -1,14 +1,7 @@
 import { entryOf, MissingKey, ownerOf, parts, type RecordedLine } from './entry.js';
 import { checkpointLine, droppedLine, entryLine } from './record-line.js';
-import {
-  knownKeys,
-  lastPlace,
-  notesAfter,
-  redactionsOf,
-  sealedAfter,
-  type Sealed,
-  type Session,
-} from './seals.queries.js';
+import { knownKeys, notesAfter, redactionsOf, sealedAfter, type Sealed, type Session } from './seals.queries.js';
+import { provableSize } from './signatures.queries.js';
 
 /** A line as an export has it, or a place whose entry cannot be read any more. */
 export type SealedLine =
@@ -19,15 +12,16 @@ const CHUNK = 2_000;
 
 /**
  * The sealed record in its order, each signed checkpoint behind the last entry that it is over: what an export holds and what a
- * verification of the database reads. Ends where the record ended when it began.
+ * verification of the database reads. Ends where the record could be proved to when it began.
  * @param after the last place that is not wanted
+ * @param upTo the last that is; left out, as far as it can be proved
  */
-export async function* sealedLines(session: Session, after = 0): AsyncGenerator<SealedLine> {
-  const size = await lastPlace(session);
+export async function* sealedLines(session: Session, after = 0, upTo?: number): AsyncGenerator<SealedLine> {
+  const size = upTo ?? (await provableSize(session));
   for (let last = after; last < size; last = Math.min(size, last + CHUNK)) {
-    const upTo = Math.min(size, last + CHUNK);
-    const sealed = await sealedAfter(session, last, upTo);
-    const notes = await notesAfter(session, last, upTo);
+    const next = Math.min(size, last + CHUNK);
+    const sealed = await sealedAfter(session, last, next);
+    const notes = await notesAfter(session, last, next);
     const texts = await linesOf(session, sealed);
     for (const [at, { seq }] of sealed.entries()) {
       const line = texts[at];
@@ -36,6 +30,10 @@ export async function* sealedLines(session: Session, after = 0): AsyncGenerator<
     }
   }
 }
+
+/** Up to where a verification of the database reads: as far as it can be proved, and as far as what an auditor kept is over. */
+export const verifiableSize = async (session: Session, kept: readonly { size: number }[]): Promise<number> =>
+  Math.max(await provableSize(session), ...kept.map(({ size }) => size));
 
 /** Entries of an export, for lines that have their places. */
 export async function linesOf(session: Session, sealed: readonly Sealed[]): Promise<SealedLine[]> {

@@ -4,9 +4,10 @@ import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { Database } from '../platform/state/database.js';
-import { signCheckpoint, type NamedKey } from './checkpoint.js';
+import { signCheckpoint } from './checkpoint.js';
 import { entryOf, leafOf, ownerOf, parts, type RecordedLine } from './entry.js';
 import { emptyRoot, Frontier, type Hash } from './merkle.js';
+import { RecordKey } from './record-key.js';
 import {
   addPersonKeys,
   hashesAt,
@@ -24,7 +25,6 @@ import {
   type Node,
   type Session,
 } from './seals.queries.js';
-import { signingKey } from './signing-key.js';
 import { frontierAt, LEVELS, rootsOf } from './tree.js';
 
 /** Between two looks: a line is sealed within a second, also by a process that takes over. */
@@ -55,21 +55,23 @@ export class Sealer implements OnModuleDestroy {
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<unknown> = Promise.resolve();
   private stopped = false;
-  private signer: Promise<NamedKey | undefined> | undefined;
   private memory = NOTHING;
 
   constructor(
-    @Inject(SETTINGS) private readonly settings: Settings,
+    @Inject(SETTINGS) private readonly settings: Pick<Settings, 'jobs'>,
     private readonly db: Database,
     private readonly clock: Clock,
+    private readonly key: RecordKey,
     @InjectPinoLogger(Sealer.name) private readonly log: PinoLogger,
   ) {}
 
   /** @throws Error when there is a key, and it cannot be used */
   async start(): Promise<void> {
     if (!this.settings.jobs) return;
-    if ((await this.key()) === undefined)
-      this.log.warn('the record is sealed without signatures: set USHER_AUDIT_KEY or USHER_AUDIT_KEY_FILE');
+    if (!this.key.elsewhere && (await this.key.atHand()) === undefined)
+      this.log.warn(
+        'the record is sealed without signatures: set USHER_AUDIT_KEY, USHER_AUDIT_KEY_FILE or USHER_AUDIT_KMS_KEY',
+      );
     this.next(LOOK_MS);
   }
 
@@ -105,9 +107,10 @@ export class Sealer implements OnModuleDestroy {
     return look?.lines ?? 0;
   }
 
-  /** Signs what is sealed from now on; undefined: nothing is signed. */
-  key(): Promise<NamedKey | undefined> {
-    return (this.signer ??= signingKey(this.settings));
+  /** What this process sealed last, whatever its database says by now. */
+  get sealed(): { size: number; root: Hash } {
+    const { tree } = this.memory;
+    return { size: tree.size, root: tree.root() };
   }
 
   private isDone({ server, ordinal }: Drawn): boolean {
@@ -170,9 +173,10 @@ export class Sealer implements OnModuleDestroy {
       });
       return leaf;
     });
-    const signer = await this.key();
+    // a key that is elsewhere is asked later, by SigningRounds: this transaction waits for nobody
+    const signer = await this.key.atHand();
     const [size, root] = [tree.size, tree.root()];
-    const note = signer ? signCheckpoint({ origin: this.settings.audit.origin, size, root }, signer) : null;
+    const note = signer ? signCheckpoint({ origin: this.key.origin, size, root }, signer) : null;
     const head = { size, root, settled, note, at: this.clock.now() };
     await writeBatch(session, { after, eventIds: lines.map(({ id }) => id), leaves, nodes, head });
   }

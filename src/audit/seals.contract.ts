@@ -11,7 +11,7 @@ export class AuditCheckpoint {
   /** Root of the Merkle tree over them (RFC 6962), in hex */
   root: string;
   at: Date;
-  /** Signed note by C2SP tlog-checkpoint: keep it where nobody of Usher's can change it. Null where no key was configured */
+  /** Signed note by C2SP tlog-checkpoint: keep it where nobody of Usher's can change it. Null while it is not signed, and for ever where there was no key, or a later one was signed in its place */
   note: string | null;
 }
 

@@ -1,4 +1,3 @@
-import { createPublicKey } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../platform/clock.js';
 import { DomainError } from '../platform/errors.js';
@@ -7,8 +6,8 @@ import { Database } from '../platform/state/database.js';
 import { verifierKey } from './checkpoint.js';
 import type { RecordedLine } from './entry.js';
 import { consistencyRanges, inclusionRanges, type Range, type RootOf } from './merkle.js';
+import { RecordKey } from './record-key.js';
 import { linesOf } from './sealed-lines.js';
-import { Sealer } from './sealer.js';
 import type { AuditScope } from './search.js';
 import type {
   AuditCheckpoint,
@@ -21,6 +20,8 @@ import type {
   AuditKey,
 } from './seals.contract.js';
 import { backlog, hashesAt, heads, lineWithPlace, newestHead, noteOver, type Head } from './seals.queries.js';
+import { unsigned } from './signatures.queries.js';
+import { SigningRounds, type SigningOutcome } from './signing-rounds.js';
 import { rootsOf } from './tree.js';
 
 /** Reads the sealed record: its checkpoints, and proofs of what is in it. */
@@ -31,23 +32,24 @@ export class SealsService {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
-    private readonly sealer: Sealer,
+    private readonly recordKey: RecordKey,
+    private readonly rounds: SigningRounds,
   ) {
     this.rootOf = rootsOf((level, range) => hashesAt(db.pool, level, range));
   }
 
-  /** @throws DomainError `checkpoint_not_found` where nothing is signed */
+  /** @throws DomainError `checkpoint_not_found` where nothing is signed; `aws_denied`, `aws_unavailable` when the key is in AWS */
   async key(): Promise<AuditKey> {
-    const signer = await this.sealer.key();
-    if (!signer) throw unsigned();
-    const pem = createPublicKey(signer.key).export({ type: 'spki', format: 'pem' }).toString();
+    const signer = await this.recordKey.public();
+    if (!signer) throw nothingSigned();
+    const pem = signer.key.export({ type: 'spki', format: 'pem' }).toString();
     return { origin: signer.name, verifierKey: verifierKey(signer), pem };
   }
 
   /** The newest that is signed. @throws DomainError `checkpoint_not_found` */
   async checkpoint(): Promise<AuditCheckpoint> {
     const head = await newestHead(this.db.pool, { signed: true });
-    if (!head) throw unsigned();
+    if (!head) throw nothingSigned();
     return present(head);
   }
 
@@ -66,7 +68,7 @@ export class SealsService {
     if (!found || !isInScope(found.line, scope)) throw noSuchEvent();
     const { line, place } = found;
     const tree = await this.treeOf(size);
-    if (!place || place.seq > tree) throw notSealed(place && size);
+    if (!place || place.seq > tree) throw notSealed(place !== undefined, size);
     const [text] = await linesOf(this.db.pool, [{ ...place, line }]);
     const hashes = await this.hashes(inclusionRanges(place.seq - 1, tree));
     return {
@@ -99,8 +101,22 @@ export class SealsService {
   /** Lines without a place, and for how many seconds the oldest of them has waited. */
   async backlog(): Promise<{ lines: number; seconds: number }> {
     const { lines, oldest } = await backlog(this.db.pool);
-    const waited = oldest === null ? 0 : this.clock.now().getTime() - oldest.getTime();
-    return { lines, seconds: Math.max(0, waited / 1000) };
+    return { lines, seconds: this.secondsSince(oldest) };
+  }
+
+  /** Sealed lines that no signed checkpoint is over, and for how many seconds the first of them has been without. */
+  async unsigned(): Promise<{ lines: number; seconds: number }> {
+    const { sealed, signed, oldest } = await unsigned(this.db.pool);
+    return { lines: sealed - signed, seconds: this.secondsSince(oldest) };
+  }
+
+  /** How often this process had a checkpoint signed by a key that is elsewhere, and how often not. */
+  signings(): ReadonlyMap<SigningOutcome, number> {
+    return this.rounds.counts;
+  }
+
+  private secondsSince(moment: Date | null): number {
+    return moment === null ? 0 : Math.max(0, (this.clock.now().getTime() - moment.getTime()) / 1_000);
   }
 
   /** The size that was asked for, which there must have been; else that of the newest checkpoint. */
@@ -135,12 +151,12 @@ const isInScope = ({ actorId, subjectId, targetId }: RecordedLine, { all, person
   (personId !== null && (actorId === personId || subjectId === personId)) ||
   (targetId !== null && targetIds.includes(targetId));
 
-const unsigned = (): DomainError =>
+const nothingSigned = (): DomainError =>
   new DomainError(
     'not_found',
     'checkpoint_not_found',
     'No checkpoint of the record is signed yet.',
-    'Ask again in a second; an administrator sets USHER_AUDIT_KEY, and at least one process runs jobs.',
+    'Ask again in a moment; an administrator sets USHER_AUDIT_KEY or USHER_AUDIT_KMS_KEY, and at least one process runs jobs.',
   );
 
 const noSuchEvent = (): DomainError =>
@@ -152,10 +168,14 @@ const noSuchEvent = (): DomainError =>
   );
 
 /** Not there yet, as far as proofs go: no refusal that would be on record each time somebody looks again. */
-const notSealed = (size: number | undefined): DomainError =>
+const notSealed = (placed: boolean, size: number | undefined): DomainError =>
   new DomainError(
     'not_found',
     'event_not_sealed',
-    size === undefined ? 'This line has no place in the sealed record yet.' : `This line came after the first ${size}.`,
-    size === undefined ? 'Ask again in a second.' : 'Ask for a greater size, or for none.',
+    !placed
+      ? 'This line has no place in the sealed record yet.'
+      : size === undefined
+        ? 'No signed checkpoint is over this line yet.'
+        : `This line came after the first ${size}.`,
+    size === undefined || !placed ? 'Ask again in a moment.' : 'Ask for a greater size, or for none.',
   );

@@ -6,12 +6,14 @@ import type { NamedKey } from './checkpoint.js';
 
 /**
  * The key that signs checkpoints: the one that is configured, else one that stands beside an embedded state and is made the first
- * time. With a state elsewhere none is made up: every replica would have another, and each would be gone with its container.
+ * time. With a state elsewhere none is made up: every replica would have another, and each would be gone with its container. None
+ * either where the key is to be one in KMS.
  */
 export async function signingKey(
   settings: Pick<Settings, 'audit' | 'databaseUrl' | 'stateDirectory'>,
 ): Promise<NamedKey | undefined> {
-  const { key, origin } = settings.audit;
+  const { key, kmsKey, origin } = settings.audit;
+  if (kmsKey !== undefined) return undefined;
   const pem =
     key?.reveal() ?? (settings.databaseUrl === undefined ? await keptKey(settings.stateDirectory) : undefined);
   return pem === undefined ? undefined : { name: origin, key: createPrivateKey(pem) };

@@ -5,6 +5,7 @@ import {
   brokerParts,
   MADE_BY,
   mayEnter,
+  maySign,
   modeUses,
   rolePolicies,
   runBy,
@@ -85,10 +86,16 @@ function usherSide(): Template {
       Role: parameter('Name of the role that Usher runs as', { Default: 'usher' }),
       Service: parameter('Service that runs it', { Default: 'ecs-tasks.amazonaws.com' }),
       BrokerRoleArns: { Type: 'CommaDelimitedList', Description: 'Broker roles that Usher comes in by' },
+      RecordKeyArn: parameter('Key in AWS KMS that signs the record; empty: none does', { Default: '' }),
     },
+    Conditions: { SignsByKms: { 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'RecordKeyArn' }, ''] }] } },
     Resources: {
       UsherRole: roleOf('Role', runBy('${Service}')),
       EnterAccountsPolicy: policyOf('UsherRole', 'enter-accounts', document),
+      SignRecordPolicy: {
+        Condition: 'SignsByKms',
+        ...policyOf('UsherRole', 'sign-record', maySign('${RecordKeyArn}')),
+      },
     },
     Outputs: { UsherArn: { Value: { 'Fn::GetAtt': ['UsherRole', 'Arn'] } } },
   };

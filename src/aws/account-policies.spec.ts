@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { accountModes, accountPolicies, type AccountPolicy, usualModes } from './account-policies.js';
+import { accountModes, accountPolicies, type AccountPolicy, maySign, usualModes } from './account-policies.js';
 
 const ask = {
   partition: 'aws-us-gov',
@@ -44,6 +44,14 @@ test('unless it is asked for, no database is changed, no secret and no log is re
   expect(actions.filter((name) => /^secretsmanager:|^logs:|^rds:(?!Describe|List)|LogFile/.test(name))).toEqual([]);
 });
 
+test('the key of the record is Usher’s own to use, and never that of a broker role', () => {
+  const recordKeyArn = 'arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/1';
+  const { usher, ...others } = accountPolicies({ ...ask, recordKeyArn }, accountModes);
+  expect(usher.Statement.slice(1)).toEqual(maySign(recordKeyArn).Statement);
+  expect(JSON.stringify(others)).not.toContain('kms:');
+  expect(JSON.stringify(accountPolicies(ask, accountModes))).not.toContain('kms:');
+});
+
 test('a boundary is asked for where something is given, and nowhere else', () => {
   const peopleBoundary = 'arn:aws-us-gov:iam::210987654321:policy/people';
   const { Statement } = accountPolicies({ ...ask, peopleBoundary }, ['attached']).broker;
@@ -60,6 +68,7 @@ test('what is allowed is what the code calls, and the other way round', () => {
     'secrets-manager': 'secretsmanager',
     sts: 'sts',
     'cloudwatch-logs': 'logs',
+    kms: 'kms',
   };
   const called = new Set<string>();
   const sources = readdirSync(import.meta.dirname).filter((name) => /(?<!spec)\.ts$/.test(name));
@@ -71,6 +80,8 @@ test('what is allowed is what the code calls, and the other way round', () => {
   }
   called.delete('sts:GetCallerIdentity'); // allowed to everybody (AWS STS API reference)
   for (const carried of ['sts:SetSourceIdentity', 'sts:TagSession']) called.add(carried); // by AssumeRole
-  const { broker } = accountPolicies(ask, accountModes);
-  expect([...called].sort()).toEqual([...new Set(broker.Statement.flatMap(({ Action }) => Action))].sort());
+  const recordKeyArn = 'arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/1';
+  const { broker, usher } = accountPolicies({ ...ask, recordKeyArn }, accountModes);
+  const allowed = [...broker.Statement, ...usher.Statement].flatMap(({ Action }) => Action);
+  expect([...called].sort()).toEqual([...new Set(allowed)].sort());
 });

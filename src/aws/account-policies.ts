@@ -50,6 +50,8 @@ export interface AccountPoliciesOf {
   readonly peoplePath: string;
   /** ARN of a permissions boundary that these must have, so that no policy can give them more. */
   readonly peopleBoundary?: string | undefined;
+  /** ARN of the key in AWS KMS that signs the record; undefined: none does. */
+  readonly recordKeyArn?: string | undefined;
 }
 
 export interface AccountPolicies {
@@ -84,12 +86,27 @@ const of = (...statements: readonly Statement[]): AccountPolicy => ({ Version: '
 export const accountPolicies = (ask: AccountPoliciesOf, modes: readonly AccountMode[]): AccountPolicies => {
   const parts = brokerParts(ask);
   const broker = [parts.itself, ...modes.map((mode) => parts[mode])].flatMap(({ Statement }) => Statement);
-  return { usher: mayEnter([brokerArn(ask)]), broker: of(...broker), ...rolePolicies(ask) };
+  const signing = ask.recordKeyArn === undefined ? [] : maySign(ask.recordKeyArn).Statement;
+  const usher = of(...mayEnter([brokerArn(ask)]).Statement, ...signing);
+  return { usher, broker: of(...broker), ...rolePolicies(ask) };
 };
 
 /** For Usher's own principal: the broker roles that it may assume, each by its ARN. */
 export const mayEnter = (brokerRoles: readonly string[]): AccountPolicy =>
   of({ Sid: 'EnterTheAccount', Effect: 'Allow', Action: ['sts:AssumeRole'], Resource: brokerRoles });
+
+/** For Usher's own principal: checkpoints of the record are signed with this key, and nothing in any other way. */
+export const maySign = (keyArn: string): AccountPolicy =>
+  of(
+    { Sid: 'ReadRecordKey', Effect: 'Allow', Action: ['kms:GetPublicKey'], Resource: [keyArn] },
+    {
+      Sid: 'SignTheRecord',
+      Effect: 'Allow',
+      Action: ['kms:Sign'],
+      Resource: [keyArn],
+      Condition: { StringEquals: { 'kms:SigningAlgorithm': 'ED25519_SHA_512', 'kms:MessageType': 'RAW' } },
+    },
+  );
 
 /** Trust of Usher's own role where an AWS service runs it. */
 export const runBy = (service: string): AccountPolicy =>

@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cloudFormation } from './account-cloudformation.js';
-import { accountModes, accountPolicies, mayEnter, runBy, templateParts, usualModes } from './account-policies.js';
+import {
+  accountModes,
+  accountPolicies,
+  mayEnter,
+  maySign,
+  runBy,
+  templateParts,
+  usualModes,
+} from './account-policies.js';
 import { terraform } from './account-terraform.js';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- templates are read as AWS and Terraform read them: without types
@@ -19,6 +27,7 @@ const ask = {
 };
 const printed = accountPolicies(ask, accountModes);
 const entered = ['arn:aws-cn:iam::210987654321:role/a-broker', 'arn:aws-cn:iam::310987654321:role/a-broker'];
+const recordKey = 'arn:aws-cn:kms:cn-north-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 const values: Record<string, unknown> = {
   'data.aws_partition.current.partition': ask.partition,
   'data.aws_caller_identity.current.account_id': ask.accountId,
@@ -29,6 +38,7 @@ const values: Record<string, unknown> = {
   'var.people_path': ask.peoplePath,
   'var.service': 'ecs-tasks.amazonaws.com',
   'var.broker_role_arns': entered,
+  'var.record_key_arn': recordKey,
   'AWS::Partition': ask.partition,
   'AWS::AccountId': ask.accountId,
   UsherArn: ask.usherArn,
@@ -38,6 +48,7 @@ const values: Record<string, unknown> = {
   PeoplePath: ask.peoplePath,
   Service: 'ecs-tasks.amazonaws.com',
   BrokerRoleArns: entered,
+  RecordKeyArn: recordKey,
 };
 
 /** What Terraform and CloudFormation make of it: both name a value as `${…}`, CloudFormation only within Fn::Sub. */
@@ -107,10 +118,10 @@ describe.each([
     expect(of(role.connect)).toEqual(printed.connect.Statement);
   });
 
-  test('lets Usher enter the broker roles that are named, and no others', () => {
+  test('lets Usher enter the broker roles that are named, and sign with the key that is, and no others', () => {
     const { trust, of } = read('usher');
     expect(trust(role.usher)).toEqual(runBy('ecs-tasks.amazonaws.com'));
-    expect(of(role.usher)).toEqual(mayEnter(entered).Statement);
+    expect(of(role.usher)).toEqual([...mayEnter(entered).Statement, ...maySign(recordKey).Statement]);
   });
 });
 
@@ -126,6 +137,17 @@ test('both leave out what was not asked for by name, and have no policy without 
   }
   const always = Object.entries<Json>(cf.Resources).filter(([, { Condition }]) => Condition === undefined);
   expect(always.map(([name]) => name)).toEqual(['BrokerRoleResource', 'ItselfPolicy']);
+});
+
+test('both leave the key of the record out where none is named', () => {
+  const { resource, variable } = terraform('usher') as Json;
+  expect(variable.record_key_arn.default).toBe('');
+  expect(resource.aws_iam_role_policy.sign_record.count).toBe('${var.record_key_arn == "" ? 0 : 1}');
+  const { Parameters, Conditions, Resources } = cloudFormation('usher') as Json;
+  expect(Parameters.RecordKeyArn.Default).toBe('');
+  expect(Conditions[Resources.SignRecordPolicy.Condition]).toEqual({
+    'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'RecordKeyArn' }, ''] }],
+  });
 });
 
 test('every name that a template uses is one that it has', () => {

@@ -5,6 +5,7 @@ import {
   brokerParts,
   MADE_BY,
   mayEnter,
+  maySign,
   modeUses,
   rolePolicies,
   runBy,
@@ -106,15 +107,23 @@ function usherSide(): Template {
       role: variable('Name of the role that Usher runs as', { default: 'usher' }),
       service: variable('AWS service that runs it', { default: 'ecs-tasks.amazonaws.com' }),
       broker_role_arns: { description: 'Broker roles that Usher comes in by', type: 'list(string)' },
+      record_key_arn: variable('Key in AWS KMS that signs the record; empty: none does', { default: '' }),
     },
     locals: {
       trust: runBy('${var.service}'),
       enter_accounts: { Version: '2012-10-17', Statement: [{ ...statement, Resource: '${var.broker_role_arns}' }] },
+      sign_record: maySign('${var.record_key_arn}'),
     },
     resource: {
       aws_iam_role: { usher: { name: '${var.role}', assume_role_policy: encoded('trust') } },
       aws_iam_role_policy: {
         usher: { name: 'enter-accounts', role: '${aws_iam_role.usher.name}', policy: encoded('enter_accounts') },
+        sign_record: {
+          count: '${var.record_key_arn == "" ? 0 : 1}',
+          name: 'sign-record',
+          role: '${aws_iam_role.usher.name}',
+          policy: encoded('sign_record'),
+        },
       },
     },
     output: { usher_arn: { value: '${aws_iam_role.usher.arn}' } },

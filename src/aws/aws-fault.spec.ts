@@ -21,6 +21,10 @@ test.each([
   ['MalformedPolicyDocumentException', 'unavailable', 'aws_denied', /policy document/],
   ['NoSuchEntityException', 'invalid', 'invalid_input', /ARN/],
   ['UnmodifiableEntityException', 'invalid', 'mode_not_supported', /session mode/],
+  ['DisabledException', 'unavailable', 'aws_denied', /Enable the key/],
+  ['KMSInvalidStateException', 'unavailable', 'aws_denied', /deletion/],
+  ['NotFoundException', 'unavailable', 'aws_denied', /no such key/],
+  ['UnsupportedOperationException', 'invalid', 'invalid_input', /ECC_NIST_EDWARDS25519/],
   ['CredentialsProviderError', 'unavailable', 'aws_denied', /credentials/],
   ['TimeoutError', 'unavailable', 'aws_unavailable', /endpoint/],
   ['InternalFailure', 'unavailable', 'aws_unavailable', /fault of its own/],
@@ -31,6 +35,14 @@ test.each([
   expect(fault.advice).toMatch(advice);
   expect(inspect(fault, { depth: 9, showHidden: true })).not.toMatch(/hidden/i);
   expect(fault.cause).toBeUndefined();
+});
+
+test('who may not use a key is told of its policy too', () => {
+  const fault = awsFault(named('AccessDeniedException'), { action: 'kms:Sign', on: 'arn:aws:kms:…:key/1' });
+  expect(fault).toMatchObject({
+    code: 'aws_denied',
+    advice: expect.stringMatching(/kms:Sign on this key, in the key's policy/),
+  });
 });
 
 test('a refused connection says so', () => {

@@ -30,9 +30,11 @@ const tooLarge =
     new DomainError('invalid', 'policy_too_large', `The policy for ${call.on} is too large (${code}).`, advice);
 
 const accessDenied = denied(({ action }) =>
-  action === 'sts:AssumeRole'
-    ? "The role must exist and its trust policy must allow Usher's own principal sts:AssumeRole, sts:SetSourceIdentity and sts:TagSession (with the external id, when one is set); Usher's principal needs the same three actions on that role, and no SCP or permission boundary may take them away."
-    : `Allow Usher's own principal ${action} on it, and check that no SCP or permission boundary takes it away.`,
+  action.startsWith('kms:')
+    ? `Allow Usher's own principal ${action} on this key, in the key's policy or, where that leaves it to IAM, in a policy of the principal; and check that no SCP or permission boundary takes it away.`
+    : action === 'sts:AssumeRole'
+      ? "The role must exist and its trust policy must allow Usher's own principal sts:AssumeRole, sts:SetSourceIdentity and sts:TagSession (with the external id, when one is set); Usher's principal needs the same three actions on that role, and no SCP or permission boundary may take them away."
+      : `Allow Usher's own principal ${action} on it, and check that no SCP or permission boundary takes it away.`,
 );
 const expired = denied(
   () => "Usher's own AWS credentials have expired: renew the session or profile that the service was started with.",
@@ -43,6 +45,14 @@ const badKey = denied(
 const throttled = later('AWS is throttling this account; it was retried and will be again. Try again shortly.', 5);
 const unreachable = later('Check that the service reaches the AWS endpoint (network, DNS, proxy, VPC endpoint).', 5);
 const serverFault = later('AWS had a fault of its own; try again shortly.', 5);
+
+const unfitKey: Refusal = ({ action, on }, code) =>
+  new DomainError(
+    'invalid',
+    'invalid_input',
+    `AWS KMS cannot carry out ${action} with ${on} (${code}).`,
+    'Make a key of the spec ECC_NIST_EDWARDS25519 for SIGN_VERIFY, and name that.',
+  );
 
 const packed = tooLarge(
   'Session policy and session tags share one packed limit: give a shorter ticket, or set USHER_SESSION_TAGS=false.',
@@ -77,6 +87,14 @@ const refusals: Readonly<Record<string, Refusal>> = {
   ResourceNotFoundException: noSuchEntity,
   UnmodifiableEntity: unmodifiable,
   UnmodifiableEntityException: unmodifiable,
+  DisabledException: denied(() => 'Enable the key in AWS KMS, or name another.'),
+  KMSInvalidStateException: denied(
+    () => 'The key is not usable, as one is that is to be deleted: cancel its deletion, or name another.',
+  ),
+  NotFoundException: denied(() => 'AWS KMS has no such key there: check region, account and id, or the alias.'),
+  InvalidArnException: denied(() => 'AWS KMS has no such key there: check region, account and id, or the alias.'),
+  InvalidKeyUsageException: unfitKey,
+  UnsupportedOperationException: unfitKey,
   CredentialsProviderError: denied(
     () => 'Give the service AWS credentials: an instance, task or pod role, a profile, or the AWS_* variables.',
   ),

@@ -4,6 +4,7 @@ import { AccountRegister } from './account-register.js';
 import { AwsAccounts } from './accounts.js';
 import { AWS_CONFIG, type AwsConfig } from './config.js';
 import { IamService } from './iam.service.js';
+import { KmsService } from './kms.service.js';
 import { RdsService } from './rds.service.js';
 import { SecretsService } from './secrets.service.js';
 import { ServerLogsService } from './server-logs.service.js';
@@ -16,6 +17,7 @@ const services = [
   StsService,
   SignerService,
   IamService,
+  KmsService,
   RdsService,
   ServerLogsService,
   SecretsService,

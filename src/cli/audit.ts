@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { openCheckpoint, readVerifierKey, type Checkpoint, type NamedKey } from '../audit/checkpoint.js';
 import { redact } from '../audit/redaction.js';
-import { sealedLines } from '../audit/sealed-lines.js';
+import { sealedLines, verifiableSize } from '../audit/sealed-lines.js';
 import { Verification, type Verdict } from '../audit/verification.js';
 import { isId } from '../platform/page.js';
 import { exportOptions, exportRecord } from './audit-export.js';
@@ -64,7 +64,7 @@ async function verify(values: Values, file: string | undefined): Promise<number>
   const keys = await keysOf(values.key);
   const kept = await checkpointsOf(values.checkpoint, keys);
   const verification = new Verification(keys, kept);
-  await (file === undefined ? readDatabase(verification) : readExport(verification, file));
+  await (file === undefined ? readDatabase(verification, kept) : readExport(verification, file));
   const verdict = verification.verdict();
   console.log(values.json === true ? JSON.stringify(bodyOf(verdict), null, 2) : verdictText(verdict, kept.length));
   return verdict.bad ? 1 : 0;
@@ -92,9 +92,9 @@ async function readExport(verification: Verification, file: string): Promise<voi
   if (rest !== '') verification.read(rest);
 }
 
-async function readDatabase(verification: Verification): Promise<void> {
+async function readDatabase(verification: Verification, kept: readonly Checkpoint[]): Promise<void> {
   await withState(async ({ pool }) => {
-    for await (const line of sealedLines(pool)) {
+    for await (const line of sealedLines(pool, 0, await verifiableSize(pool, kept))) {
       const goOn = 'text' in line ? verification.read(line.text) : verification.missing(line.seq, line.leaf, line.why);
       if (!goOn) return;
     }

@@ -37,6 +37,23 @@ test('modes are as they were asked for, and the usual ones when none was', async
   expect(await sids()).not.toContain('SwitchIamAuthenticationOn');
 });
 
+test('a key of the record may be signed with by Usher’s own principal, as checkpoints are signed, where one is named', async () => {
+  const arn = 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+  const usher = async (...args: string[]) =>
+    (JSON.parse(await printed(...whole, ...args)) as { usher: { Statement: { Sid: string; Resource: string[] }[] } })
+      .usher.Statement;
+  expect((await usher()).map(({ Sid }) => Sid)).toEqual(['EnterTheAccount']);
+  expect((await usher('--record-key', arn)).slice(1)).toMatchObject([
+    { Sid: 'ReadRecordKey', Action: ['kms:GetPublicKey'], Resource: [arn] },
+    {
+      Sid: 'SignTheRecord',
+      Action: ['kms:Sign'],
+      Resource: [arn],
+      Condition: { StringEquals: { 'kms:MessageType': 'RAW' } },
+    },
+  ]);
+});
+
 test.each([
   ['no account', whole.slice(2), /--account is missing/],
   ['nobody who comes in', account, /--usher is missing/],
@@ -45,6 +62,11 @@ test.each([
   ['a path that starts with a slash', [...whole, '--people-path', '/people/'], /--people-path does not look like/],
   ['a path with a wildcard', [...whole, '--people-path', '*/'], /--people-path does not look like/],
   ['a boundary that is no policy', [...whole, '--people-boundary', 'people'], /--people-boundary does not look/],
+  [
+    'an alias in place of a key',
+    [...whole, '--record-key', 'arn:aws:kms:eu-central-1:1:alias/x'],
+    /--record-key does not/,
+  ],
   ['a format that is none', ['--format', 'yaml'], /--format is json, terraform or cloudformation/],
   ['a part that is none', ['--format', 'terraform', '--part', 'all'], /--part is account or usher/],
   ['a part of what has none', [...whole, '--part', 'usher'], /--part goes with --format/],

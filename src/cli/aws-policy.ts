@@ -7,13 +7,14 @@ const help = `usage: npm run usher -- aws-policy --account <12 digits> --usher <
          [--mode session] [--mode attached] [--mode discovery] [--mode logs] [--mode iam-authentication]
          [--mode secrets]
          [--partition aws|aws-cn|aws-us-gov] [--broker-role usher-broker] [--connect-role usher-connect]
-         [--people-path people/] [--people-boundary <ARN>]
+         [--people-path people/] [--people-boundary <ARN>] [--record-key <ARN>]
    or: npm run usher -- aws-policy --format terraform|cloudformation [--part account|usher]
 
 Prints, as one JSON object, the least IAM policies that let Usher work in an account: for Usher's own user or role (--usher),
 for the broker role that it assumes there, and for the connect role whose sessions sign tokens, each role with its trust
 policy. Without --mode they allow session, attached and discovery. With --people-boundary, attached mode gives only to
-users and roles that have this permissions boundary.
+users and roles that have this permissions boundary. With --record-key, Usher's own principal may sign checkpoints of the
+record with this key in AWS KMS.
 
 With --format it prints the same policies with variables in place of what differs from account to account: what is in
 deploy/aws. docs/aws-accounts.md explains them.`;
@@ -28,6 +29,7 @@ const options = {
   'connect-role': { type: 'string', default: 'usher-connect' },
   'people-path': { type: 'string', default: 'people/' },
   'people-boundary': { type: 'string' },
+  'record-key': { type: 'string' },
   format: { type: 'string', default: 'json' },
   part: { type: 'string' },
 } as const;
@@ -65,12 +67,26 @@ function policiesOf(values: Values): object {
   const arn = 'arn:aws:iam::123456789012:policy/people';
   const form = /^arn:aws[a-z-]*:iam::(?:[0-9]{12}|aws):policy\/[\w+=,.@/-]{1,576}$/;
   const peopleBoundary = boundary === undefined ? undefined : matching(boundary, '--people-boundary', arn, form);
-  return accountPolicies({ ...asked, peopleBoundary }, modesOf(values.mode));
+  return accountPolicies({ ...asked, peopleBoundary, recordKeyArn: recordKeyOf(values) }, modesOf(values.mode));
+}
+
+/** Of a key, not of an alias: a policy that names an alias as its resource allows nothing. */
+function recordKeyOf({ 'record-key': arn }: Values): string | undefined {
+  const example = 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+  const form = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key\/[A-Za-z0-9-]{1,128}$/;
+  return arn === undefined ? undefined : matching(arn, '--record-key', example, form);
 }
 
 function templateOf({ format, part = 'account', ...values }: Values): object {
   if (!Object.hasOwn(templates, format)) throw new UsageError('--format is json, terraform or cloudformation.');
-  const given = [values.account, values.usher, values['external-id'], values.mode, values['people-boundary']];
+  const given = [
+    values.account,
+    values.usher,
+    values['external-id'],
+    values.mode,
+    values['people-boundary'],
+    values['record-key'],
+  ];
   if (given.some((value) => value !== undefined))
     throw new UsageError('With --format, what differs from account to account is a variable: give --part alone.');
   const known = templateParts.find((each) => each === part);

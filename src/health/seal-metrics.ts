@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import { Gauge } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import { SealsService } from '../audit/seals.service.js';
 import { HealthService } from './health.service.js';
 
-/** How far the sealing of the record is behind, looked up when metrics are asked for. */
+/** How far the sealing of the record and its signatures are behind, looked up when metrics are asked for. */
 @Injectable()
 export class SealMetrics {
   private looking: ReturnType<SealsService['backlog']> | undefined;
+  private lookingForSigned: ReturnType<SealsService['unsigned']> | undefined;
 
   constructor(
     health: HealthService,
@@ -30,6 +31,38 @@ export class SealMetrics {
         this.set((await backlog()).seconds);
       },
     });
+    this.ofSignatures(registers);
+  }
+
+  private ofSignatures(registers: Registry[]): void {
+    const unsigned = this.unsigned.bind(this);
+    const counts = this.seals.signings.bind(this.seals);
+    new Gauge({
+      name: 'usher_audit_unsigned',
+      help: 'Lines of the sealed record that no signed checkpoint is over; without a key all of them',
+      registers,
+      async collect() {
+        this.set((await unsigned()).lines);
+      },
+    });
+    new Gauge({
+      name: 'usher_audit_signature_lag_seconds',
+      help: 'Seconds that the oldest of them has been sealed without',
+      registers,
+      async collect() {
+        this.set((await unsigned()).seconds);
+      },
+    });
+    new Counter({
+      name: 'usher_audit_signings_total',
+      help: 'Signatures that this process asked a key elsewhere for, by what came of it',
+      labelNames: ['outcome'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [outcome, count] of counts()) this.inc({ outcome }, count);
+      },
+    });
   }
 
   /** Both are asked for at the same time, and one look answers both. */
@@ -38,5 +71,12 @@ export class SealMetrics {
       this.looking = undefined;
     });
     return this.looking;
+  }
+
+  private unsigned(): ReturnType<SealsService['unsigned']> {
+    this.lookingForSigned ??= this.seals.unsigned().finally(() => {
+      this.lookingForSigned = undefined;
+    });
+    return this.lookingForSigned;
   }
 }

@@ -180,6 +180,7 @@ const variables: Record<string, Variable> = {
   USHER_TRUST_MIRROR_HOURS: whole(({ trustMirror }) => trustMirror.hours, 0, 0, 720),
   USHER_TRUST_MIRROR_FROM: webAddress(({ trustMirror }) => trustMirror.from),
   USHER_TRUST_MIRROR_AT: webAddress(({ trustMirror }) => trustMirror.at),
+  USHER_AUDIT_SIGN_SECONDS: whole((s) => s.audit.signSeconds, 10, 1, 600),
   USHER_DELEGATION_MAX_DAYS: whole((s) => s.delegationMaxDays, 30, 1, 365),
   USHER_REQUEST_TTL_MINUTES: whole((s) => s.requestTtlMinutes, 1440, 1, 43200),
   USHER_SAMPLE_SECONDS: whole((s) => s.sampleSeconds, 5, 0, 3600),
@@ -323,6 +324,41 @@ describe('USHER_AUDIT_KEY', () => {
     expect(() => key(env)).toThrow(ConfigError);
     expect(() => key(env)).toThrow(Object.keys(env)[0]);
     expect(() => key(env)).not.toThrow(/hidden-key|MC4C/);
+  });
+});
+
+describe('USHER_AUDIT_KMS_KEY', () => {
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const arn = 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+
+  test('unset', () => expect(read({}).audit).toMatchObject({ kmsKey: undefined, signSeconds: 10 }));
+  test.each([
+    arn,
+    'arn:aws:kms:us-east-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab',
+    'arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/usher/record_2027',
+  ])('%s', (given) =>
+    expect(read({ USHER_AUDIT_KMS_KEY: given }).audit).toMatchObject({ kmsKey: given, key: undefined }),
+  );
+  test.each([
+    '1234abcd-12ab-34cd-56ef-1234567890ab',
+    'alias/usher',
+    'arn:aws:kms:eu-central-1:123456789012:key/',
+    'arn:aws:kms:eu-central-1:123456789012:grant/1',
+    'arn:aws:kms::123456789012:key/1',
+    'arn:aws:secretsmanager:eu-central-1:123456789012:key/1',
+    `${arn} x`,
+  ])('%j is refused by name', (given) => {
+    expect(() => read({ USHER_AUDIT_KMS_KEY: given })).toThrow(ConfigError);
+    expect(() => read({ USHER_AUDIT_KMS_KEY: given })).toThrow('USHER_AUDIT_KMS_KEY must be the ARN');
+  });
+  test.each([
+    ['USHER_AUDIT_KEY', pem],
+    ['USHER_AUDIT_KEY_FILE', '/run/secrets/audit-key.pem'],
+  ])('beside %s is refused, and the key not shown', (name, given) => {
+    const both = (): unknown => read({ USHER_AUDIT_KMS_KEY: arn, [name]: given });
+    expect(both).toThrow(ConfigError);
+    expect(both).toThrow(`USHER_AUDIT_KMS_KEY and ${name} are both set`);
+    expect(both).not.toThrow(/MC4C/);
   });
 });
 

@@ -1,6 +1,5 @@
-import { createPrivateKey } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { auditSettings, type AuditSettings } from './audit-settings.js';
 import {
   ConfigError,
   address,
@@ -21,7 +20,7 @@ import {
   type Environment,
 } from './config-values.js';
 import { oidcDefaults, parseProviders, refuseSameIssuer, type OidcProvider } from './oidc-providers.js';
-import { Secret } from './secret.js';
+import type { Secret } from './secret.js';
 
 /** An operator's own bundles: by region, where the PEM (and PKCS7) stands and, for the broker itself, a file that holds it. */
 export type TrustOverrides = Readonly<Record<string, { partition?: string; pem: string; p7b?: string; file?: string }>>;
@@ -63,12 +62,7 @@ export interface Settings {
   readonly policyFile: string | undefined;
   /** Of whose clocks policies speak, such as Europe/Berlin; the same in all processes. */
   readonly timeZone: string;
-  readonly audit: {
-    /** The name of this record on its checkpoints, for ever. */
-    readonly origin: string;
-    /** PEM (PKCS8) of the Ed25519 key that signs them; undefined: see `signingKey`. */
-    readonly key: Secret | undefined;
-  };
+  readonly audit: AuditSettings;
   /** Keys that secrets of webhooks are derived from, 32 bytes or more each; the first makes new ones, the others stay known. */
   readonly webhookKeys: readonly Secret[];
   readonly trustOverrides: TrustOverrides;
@@ -133,34 +127,6 @@ function parseTrustOverrides(parsed: unknown): TrustOverrides {
   return parsed as TrustOverrides;
 }
 
-/** Neither spaces nor plus signs: the name on a signature ends there (C2SP signed-note). */
-function auditOrigin(env: Environment): string {
-  const name = text(env, 'USHER_AUDIT_ORIGIN') ?? 'usher/audit';
-  if (!/^[^\s+\p{Cc}]{1,200}$/u.test(name))
-    throw new ConfigError(
-      'USHER_AUDIT_ORIGIN must be a name like usher.example.com/audit, without spaces and plus signs',
-    );
-  return name;
-}
-
-function auditKey(env: Environment): Secret | undefined {
-  const file = text(env, 'USHER_AUDIT_KEY_FILE');
-  // in one line, as some environments want it
-  const given = text(env, 'USHER_AUDIT_KEY')?.replaceAll('\\n', '\n');
-  if (file !== undefined && given !== undefined)
-    throw new ConfigError('USHER_AUDIT_KEY and USHER_AUDIT_KEY_FILE are both set: only one of them can be used');
-  const name = file === undefined ? 'USHER_AUDIT_KEY' : 'USHER_AUDIT_KEY_FILE';
-  let pem = given;
-  try {
-    pem ??= file === undefined ? undefined : readFileSync(file, 'utf8');
-    if (pem === undefined) return undefined;
-    if (createPrivateKey(pem).asymmetricKeyType === 'ed25519') return new Secret(pem);
-  } catch {
-    // what it says of a key that it cannot read is not to be told
-  }
-  throw new ConfigError(`${name} must be an Ed25519 private key in PEM: openssl genpkey -algorithm ed25519`);
-}
-
 function firstProvider(env: Environment): OidcProvider {
   return {
     issuer: required(env, 'OIDC_ISSUER', 'people sign in with the tokens of your OpenID Connect provider'),
@@ -212,7 +178,7 @@ export function readSettings(env: Environment): Settings {
     },
     policyFile: text(env, 'USHER_POLICY_FILE'),
     timeZone: timeZone(env, 'USHER_TIME_ZONE'),
-    audit: { origin: auditOrigin(env), key: auditKey(env) },
+    audit: auditSettings(env),
     webhookKeys: keys(env, 'USHER_WEBHOOK_KEY'),
     trustOverrides: document(env, 'USHER_TRUST_BUNDLES', {}, parseTrustOverrides),
     trustMirror: {

@@ -7,7 +7,7 @@ import { entryOf, leafOf } from '../../src/audit/entry.js';
 import { Frontier } from '../../src/audit/merkle.js';
 import { readEntryLine } from '../../src/audit/record-line.js';
 import { redact } from '../../src/audit/redaction.js';
-import { peopleOf, sealedLines } from '../../src/audit/sealed-lines.js';
+import { peopleOf, sealedLines, verifiableSize } from '../../src/audit/sealed-lines.js';
 import { knownKeys, sealedAfter, type Session } from '../../src/audit/seals.queries.js';
 import { Verification, type Verdict } from '../../src/audit/verification.js';
 import { fileWith, runCli } from '../support/cli.ts';
@@ -44,7 +44,7 @@ afterAll(async () => {
 
 async function judge(session: Session, checkpoints: readonly Checkpoint[] = [kept]): Promise<Verdict> {
   const verification = new Verification([signer.publicKey], checkpoints);
-  for await (const line of sealedLines(session)) {
+  for await (const line of sealedLines(session, 0, await verifiableSize(session, checkpoints))) {
     if ('text' in line) verification.read(line.text);
     else verification.missing(line.seq, line.leaf, line.why);
   }

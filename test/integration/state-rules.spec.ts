@@ -347,6 +347,24 @@ describe('the record', () => {
     }
   });
 
+  test('a checkpoint is signed once, with a note over its own tree, and else stays as it is', async () => {
+    const root = `encode(sha256(''), 'base64')`;
+    const sign = (set: string) => refusal(app.query(`UPDATE audit_checkpoint SET ${set} WHERE size = 1`));
+    const session = await app.connect();
+    try {
+      await session.query('BEGIN');
+      for (const note of [`E'x\\n2\\n' || ${root}`, `E'x\\n1\\n' || encode(sha256('x'), 'base64')`, `''`, 'NULL'])
+        expect([note, await sign(`note = ${note}`)]).toEqual([note, FORBIDDEN]);
+      expect(await sign(`note = E'x\\n1\\n' || ${root}, settled = 2`)).toBe(FORBIDDEN);
+      await session.query(`UPDATE audit_checkpoint SET note = E'x\\n1\\n' || ${root} WHERE size = 1`);
+      const again = session.query(`UPDATE audit_checkpoint SET note = E'y\\n1\\n' || ${root} WHERE size = 1`);
+      expect(await refusal(again)).toBe(FORBIDDEN);
+    } finally {
+      await session.query('ROLLBACK');
+      session.release();
+    }
+  });
+
   test('what a redaction is made with is the owner’s: the service may read it', async () => {
     const insert = `INSERT INTO audit_redaction (event_id, part, person_id, commitment, at) SELECT id, 'actor', $1, sha256(''), now() FROM audit_event LIMIT 1`;
     expect(await refusal(app.query(insert, [person]))).toBe('42501');

@@ -2,7 +2,10 @@ import { createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from
 import { PinoLogger } from 'nestjs-pino';
 import type pg from 'pg';
 import { v7 } from 'uuid';
+import type { CheckpointSigner } from '../../src/audit/checkpoint-signer.js';
 import type { NamedKey } from '../../src/audit/checkpoint.js';
+import { Notary } from '../../src/audit/notary.js';
+import { RecordKey } from '../../src/audit/record-key.js';
 import { sealedLines } from '../../src/audit/sealed-lines.js';
 import { Sealer } from '../../src/audit/sealer.js';
 import { readSettings } from '../../src/platform/config.js';
@@ -16,6 +19,8 @@ export const origin = 'usher.test/audit';
 /** A process that seals, without the rest of the service. */
 export interface SealingProcess {
   sealer: Sealer;
+  notary: Notary;
+  key: RecordKey;
   db: Database;
   clock: MovedClock;
   close(): Promise<void>;
@@ -34,18 +39,28 @@ export function newSigner(): Signer {
 
 const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
 
-/** @param signer null: no key is configured */
-export function sealingProcess(database: TestDatabase, signer: Signer | null): SealingProcess {
+/**
+ * @param signer null: no key is at hand
+ * @param elsewhere a key that is asked, every ten seconds at most
+ */
+export function sealingProcess(
+  database: TestDatabase,
+  signer: Signer | null,
+  elsewhere: CheckpointSigner | null = null,
+): SealingProcess {
   const db = new Database({ url: database.url, poolSize: 4 });
   const clock = new MovedClock();
+  const read = readSettings({ OIDC_ISSUER: 'https://idp.example', USHER_AUDIT_ORIGIN: origin });
   const settings = {
-    ...readSettings({ OIDC_ISSUER: 'https://idp.example', USHER_AUDIT_ORIGIN: origin }),
+    ...read,
     // not embedded: none is made up
     databaseUrl: new Secret(database.url),
-    audit: { origin, key: signer === null ? undefined : new Secret(signer.pem) },
+    audit: { ...read.audit, key: signer === null ? undefined : new Secret(signer.pem) },
   };
-  const sealer = new Sealer(settings, db, clock, new PinoLogger({ pinoHttp: { level: 'silent' } }));
-  return { sealer, db, clock, close: () => db.onApplicationShutdown() };
+  const key = new RecordKey(settings, elsewhere);
+  const sealer = new Sealer(settings, db, clock, key, new PinoLogger({ pinoHttp: { level: 'silent' } }));
+  const notary = new Notary(db, clock, key, sealer);
+  return { sealer, notary, key, db, clock, close: () => db.onApplicationShutdown() };
 }
 
 /** How lines are written, by which sessions. */
