@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { lateMs, pauseAfter } from './pace.js';
+import { firstPause, lateMs, pauseAfter } from './pace.js';
 
 const MIDDLE = 0.5;
 
@@ -32,6 +32,22 @@ describe('the next look', () => {
         },
       ),
     );
+  });
+});
+
+describe('first looks', () => {
+  const all = (intervalMs: number, of: number): number[] =>
+    Array.from({ length: of }, (_, nth) => firstPause(intervalMs, { nth, of }, MIDDLE));
+
+  test.each([
+    ['within the interval', 1_000, 2, [250, 750]],
+    ['within five seconds, however long it is', 60_000, 5, [500, 1_500, 2_500, 3_500, 4_500]],
+  ])('are spread evenly, %s', (_, interval, of, expected) => {
+    expect(all(interval, of)).toEqual(expected);
+  });
+
+  test('of very many take longer than an interval', () => {
+    expect(all(5_000, 4_000).at(-1)).toBeCloseTo(100_000, -2);
   });
 });
 

@@ -6,6 +6,11 @@ const REST = 4;
 const LATE = 3;
 const LATE_MS = 15_000;
 
+/** Over so long the first looks of a process spread, where there are few. */
+const FIRST_MS = 5_000;
+/** And where there are many, so long for each: it enters a server, and writes down everybody who is there already. */
+const ENTER_MS = 25;
+
 /** How the last look at an endpoint went. */
 export interface LastLook {
   tookMs: number;
@@ -24,6 +29,14 @@ export function pauseAfter(intervalMs: number, { tookMs, failures }: LastLook, r
     failures === 0 ? Math.max(intervalMs - tookMs, REST * tookMs) : intervalMs * 2 ** Math.min(failures - 1, 10);
   return Math.min(longest, wanted) * jitter;
 }
+
+/**
+ * Milliseconds until the first look at one of several endpoints that a process begins to look at, evenly spread.
+ * @param nth from 0
+ * @param random of [0, 1)
+ */
+export const firstPause = (intervalMs: number, { nth, of }: { nth: number; of: number }, random: number): number =>
+  ((nth + random) / of) * Math.max(Math.min(intervalMs, FIRST_MS), of * ENTER_MS);
 
 /** After so long without a look an endpoint was not watched: what is not seen then may have been there. */
 export const lateMs = (intervalMs: number): number => Math.max(LATE_MS, LATE * intervalMs);
