@@ -233,6 +233,10 @@ test('a log is due when it was never read, and again when its time has come', as
   await look(logged);
   expect(await due()).not.toContain(logged);
   usher.clock.move(61_000);
+  const { owner } = usher.database;
+  await owner.query('REVOKE INSERT ON ALL TABLES IN SCHEMA pgboss FROM usher_app');
+  await expect(jobs.tick()).rejects.toThrow(); // as one that dies before it has enqueued
+  await owner.query('GRANT INSERT ON ALL TABLES IN SCHEMA pgboss TO usher_app');
   expect(await due()).toContain(logged);
 });
 
