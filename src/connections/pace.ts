@@ -22,11 +22,12 @@ export interface LastLook {
 }
 
 /**
- * Milliseconds until the next look: the interval from start to start, longer for a server that answers slowly or not at all.
- * @param random of [0, 1): looks at many endpoints, and by many processes, spread
+ * Milliseconds until the next look: an interval from start to start at the most, longer for a server that answers slowly or not at all.
+ * @param random of [0, 1): looks at many endpoints, and by many processes, spread. Up to a tenth sooner and never later, so that a
+ *   session that lasts for an interval is not missed for it
  */
 export function pauseAfter(intervalMs: number, { tookMs, failures }: LastLook, random: number): number {
-  const jitter = 0.9 + random * 0.2;
+  const jitter = 0.9 + random * 0.1;
   const longest = Math.max(LONGEST_MS, intervalMs);
   const wanted =
     failures === 0 ? Math.max(intervalMs - tookMs, REST * tookMs) : intervalMs * 2 ** Math.min(failures - 1, 10);
