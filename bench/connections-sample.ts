@@ -3,7 +3,7 @@ import { ConnectionsStage, type Looks, type Size } from './connections-stage.ts'
 
 /** Between two questions to the state: short beside an interval. */
 const ASK_MS = 250;
-/** Looks come up to a tenth of an interval late on purpose; and a question to the state takes a moment. */
+/** A look begins an interval after the one before at the latest, and is over a moment later; a tenth of an interval and half a second are for that. */
 const late = (intervalSeconds: number): number => intervalSeconds * 1.1 + 0.5;
 /** For the first round, in which each target is entered, and each session written. */
 const FIRST_SECONDS = 120;

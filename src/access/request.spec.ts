@@ -130,6 +130,7 @@ const row = (votes: RequestRow['votes']): RequestRow => ({
     logSource: 'none',
     logFormat: 'stderr',
     logPlace: null,
+    furtherLogs: [],
     tags: {},
     enabled: true,
     createdAt: now,

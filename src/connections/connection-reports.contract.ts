@@ -1,7 +1,8 @@
 import { ArgsType, Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { Transform, Type } from 'class-transformer';
-import { IsBoolean, IsEnum, IsInt, IsOptional, IsUUID, Max, MaxLength, Min } from 'class-validator';
+import { Type } from 'class-transformer';
+import { IsEnum, IsInt, IsOptional, IsUUID, Max, Min } from 'class-validator';
 import { GrantState } from '../grants/grants.contract.js';
+import { PersonQuestion, TargetQuestion, YesOrNo } from './connection-questions.contract.js';
 import { ConnectionGap } from './connections.contract.js';
 
 /** What would happen to a client when the certificate authority of the server is changed. */
@@ -113,31 +114,13 @@ export class GrantUsePage {
 }
 
 @ArgsType()
-export class GrantUseQuery {
-  @IsOptional()
-  @IsUUID()
-  target?: string;
-  @IsOptional()
-  @IsUUID()
-  person?: string;
+export class GrantUseQuery extends PersonQuestion {
   @IsOptional()
   @IsUUID()
   profile?: string;
   /** true: only those by which nobody was seen; false: only others */
-  @IsOptional()
-  @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
-  @IsBoolean()
+  @YesOrNo()
   unused?: boolean;
-  @IsOptional()
-  @MaxLength(100)
-  cursor?: string;
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(200)
-  @Field(() => Int, { nullable: true })
-  limit?: number;
 }
 
 /** How a profile was used, by grants that its reader may see. */
@@ -163,18 +146,4 @@ export class ProfileUsePage {
 }
 
 @ArgsType()
-export class ProfileUseQuery {
-  @IsOptional()
-  @IsUUID()
-  target?: string;
-  @IsOptional()
-  @MaxLength(100)
-  cursor?: string;
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(200)
-  @Field(() => Int, { nullable: true })
-  limit?: number;
-}
+export class ProfileUseQuery extends TargetQuestion {}

@@ -1,18 +1,6 @@
 import { ArgsType, Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { Transform, Type } from 'class-transformer';
-import {
-  IsBoolean,
-  IsDate,
-  IsEnum,
-  IsInt,
-  IsOptional,
-  IsUUID,
-  Max,
-  MaxDate,
-  MaxLength,
-  Min,
-  MinDate,
-} from 'class-validator';
+import { IsEnum, IsOptional, IsUUID, MaxLength } from 'class-validator';
+import { Moment, PersonQuestion, YesOrNo } from './connection-questions.contract.js';
 import { GapKind } from './log-reading.contract.js';
 
 /** Whose login a session is of. */
@@ -131,19 +119,8 @@ export class ConnectionPage {
   gaps: ConnectionGap[];
 }
 
-const flagged = ({ value }: { value: unknown }): unknown =>
-  value === 'true' ? true : value === 'false' ? false : value;
-const EARLIEST = new Date('2000-01-01');
-const LATEST = new Date('2200-01-01');
-
 @ArgsType()
-export class ConnectionQuery {
-  @IsOptional()
-  @IsUUID()
-  target?: string;
-  @IsOptional()
-  @IsUUID()
-  person?: string;
+export class ConnectionQuery extends PersonQuestion {
   @IsOptional()
   @IsUUID()
   grant?: string;
@@ -154,44 +131,18 @@ export class ConnectionQuery {
   @IsEnum(ConnectionFlag)
   flag?: ConnectionFlag;
   /** true: only those that came past the broker */
-  @IsOptional()
-  @Transform(flagged)
-  @IsBoolean()
+  @YesOrNo()
   around?: boolean;
   /** true: only sessions that were there at the last look */
-  @IsOptional()
-  @Transform(flagged)
-  @IsBoolean()
+  @YesOrNo()
   open?: boolean;
   /** Those that were there at this moment; without from and to */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  @MinDate(EARLIEST)
-  @MaxDate(LATEST)
+  @Moment()
   at?: Date;
   /** Those that were there at or after this moment */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  @MinDate(EARLIEST)
-  @MaxDate(LATEST)
+  @Moment()
   from?: Date;
   /** Those that were there at or before this moment */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  @MinDate(EARLIEST)
-  @MaxDate(LATEST)
+  @Moment()
   to?: Date;
-  @IsOptional()
-  @MaxLength(100)
-  cursor?: string;
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(200)
-  @Field(() => Int, { nullable: true })
-  limit?: number;
 }

@@ -70,7 +70,7 @@ export class LogFiles {
   private async gone(row: FileRow, files: readonly LogFile[], source: LogSource): Promise<void> {
     await this.store.note(row, { goneAt: this.clock.now() });
     // of another source nobody asks for any more
-    if (row.complete || !row.stream.startsWith(source.prefix)) return;
+    if (row.complete || !source.owns(row.stream)) return;
     const rewritten = files.some(({ stream, name }) => stream === row.stream && name === row.name);
     const [kind, what] = rewritten
       ? (['log_rewritten', 'was written anew'] as const)

@@ -37,21 +37,26 @@ export class LogReaderJobs {
     if (this.settings.logMinutes > 0) await this.jobs.every('read-logs', '* * * * *');
   }
 
-  /** Enqueues what is due. A schedule of another process's may call here where this one is told not to read. */
+  /**
+   * Enqueues what is due, and puts it off until the look is over, in one transaction: who dies in between leaves it due. A
+   * schedule of another process's may call here where this one is told not to read.
+   */
   async tick(): Promise<void> {
     if (this.settings.logMinutes === 0) return;
-    const due = { OR: [{ logReader: null }, { logReader: { nextAt: { lte: this.clock.now() } } }] };
+    const now = this.clock.now();
+    const due = { OR: [{ logReader: null }, { logReader: { nextAt: { lte: now } } }] };
     const where = { deletedAt: null, logSource: { not: 'none' }, ...due };
-    const targets = await this.db.client.target.findMany({ where, select: { id: true } });
-    // until the look is over it is not due again, however long it takes
-    const lease = new Date(this.clock.now().getTime() + LEASE_MS);
-    const where_ = { targetId: { in: targets.map(({ id }) => id) } };
-    await this.db.client.logReader.updateMany({ where: where_, data: { nextAt: lease } });
-    const looks = targets.map(({ id }) => ({
-      data: { targetId: id } satisfies Due,
-      startAfter: new Date(Date.now() + Math.random() * SPREAD_MS),
-    }));
-    await this.jobs.enqueueAll(this.db.client, 'read-logs', looks);
+    await this.db.tx(async (tx) => {
+      const targets = await tx.target.findMany({ where, select: { id: true } });
+      // until the look is over it is not due again, however long it takes
+      const nextAt = new Date(now.getTime() + LEASE_MS);
+      await tx.logReader.updateMany({ where: { targetId: { in: targets.map(({ id }) => id) } }, data: { nextAt } });
+      const looks = targets.map(({ id }) => ({
+        data: { targetId: id } satisfies Due,
+        startAfter: new Date(Date.now() + Math.random() * SPREAD_MS),
+      }));
+      await this.jobs.enqueueAll(tx, 'read-logs', looks);
+    });
   }
 
   private everyMs(): number {

@@ -10,25 +10,35 @@ import type { LogCursor, LogFile, LogPiece, LogSource } from './log-source.js';
 const MOST_FILES = 5_000;
 const PACKED = /\.(?:gz|bz2|xz|zst|zip)$/;
 
-/** Files of one server, on this machine: those of a directory, or one file with those that it was before rotation. */
-export class FileSource implements LogSource {
-  readonly prefix: string;
+/** The files of one server: those of a directory, or one file with those that it was before rotation. */
+export interface FilePlace {
+  readonly path: string;
+  readonly endpointId: string | null;
+}
 
+/** Files of servers, on this machine. */
+export class FileSource implements LogSource {
   /**
    * @param allowed the directory of the settings; nothing outside of it is read, by whatever links a path leads there
-   * @param path of a directory or a file
    */
   constructor(
     private readonly allowed: string | undefined,
-    private readonly path: string,
+    private readonly places: readonly FilePlace[],
     private readonly format: ServerLogFormat,
-    private readonly endpointId: string | null,
-  ) {
-    this.prefix = `file:${format}:${path}`;
+  ) {}
+
+  owns(stream: string): boolean {
+    return this.places.some((place) => this.streamOf(place) === stream);
   }
 
   async files(): Promise<LogFile[]> {
-    const path = await this.inside(this.path);
+    const found: LogFile[] = [];
+    for (const place of this.places) found.push(...(await this.filesOf(place)));
+    return found;
+  }
+
+  private async filesOf(place: FilePlace): Promise<LogFile[]> {
+    const path = await this.inside(place.path);
     const alone = !(await stat(path)).isDirectory();
     const directory = alone ? dirname(path) : path;
     const all = await readdir(directory).catch(() => {
@@ -41,27 +51,28 @@ export class FileSource implements LogSource {
       if (isFile) found.push({ name, writtenMs: mtimeMs });
     }
     found.sort((a, b) => a.writtenMs - b.writtenMs || byName(a.name, b.name));
-    return found.slice(-MOST_FILES).map(({ name }) => ({ stream: this.prefix, name, endpointId: this.endpointId }));
+    const { endpointId } = place;
+    return found.slice(-MOST_FILES).map(({ name }) => ({ stream: this.streamOf(place), name, endpointId }));
   }
 
-  async read({ name }: LogFile, { offset }: LogCursor, most: number): Promise<LogPiece> {
-    return this.with(name, async (file) => {
+  async read(log: LogFile, { offset }: LogCursor, most: number): Promise<LogPiece> {
+    return this.with(log, async (file) => {
       const bytes = Buffer.alloc(most);
       const { bytesRead } = await file.read(bytes, 0, most, offset);
       return { bytes: bytes.subarray(0, bytesRead), atEnd: bytesRead < most, marks: [] };
     });
   }
 
-  async head({ name }: LogFile, length: number): Promise<string | undefined> {
-    return this.with(name, async (file) => {
+  async head(log: LogFile, length: number): Promise<string | undefined> {
+    return this.with(log, async (file) => {
       const bytes = Buffer.alloc(length);
       const { bytesRead } = await file.read(bytes, 0, length, 0);
       return bytesRead < length ? undefined : createHash('sha256').update(bytes).digest('hex');
     });
   }
 
-  private async with<T>(name: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
-    const path = await this.inside(this.path);
+  private async with<T>({ stream, name }: LogFile, work: (file: FileHandle) => Promise<T>): Promise<T> {
+    const path = await this.inside(this.places.find((place) => this.streamOf(place) === stream)?.path ?? '');
     const directory = (await stat(path)).isDirectory() ? path : dirname(path);
     // O_NOFOLLOW: the directory was resolved, so a link here leads elsewhere
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -73,6 +84,10 @@ export class FileSource implements LogSource {
     } finally {
       await file.close();
     }
+  }
+
+  private streamOf({ path }: FilePlace): string {
+    return `file:${this.format}:${path}`;
   }
 
   private isOfFormat(name: string): boolean {

@@ -15,7 +15,7 @@ const POSTGRES_LOG = /(?:^|\/)postgresql\.log/;
 
 /** Log files of RDS. A marker leads back to the beginning of an answer, so that what was not complete is asked for again. */
 export class RdsSource implements LogSource {
-  readonly prefix: string;
+  private readonly prefix: string;
 
   constructor(
     private readonly logs: Pick<ServerLogsService, 'files' | 'portion'>,
@@ -24,6 +24,10 @@ export class RdsSource implements LogSource {
     private readonly format: ServerLogFormat,
   ) {
     this.prefix = `rds:${format}:`;
+  }
+
+  owns(stream: string): boolean {
+    return stream.startsWith(this.prefix);
   }
 
   async files(): Promise<LogFile[]> {

@@ -32,8 +32,8 @@ export interface LogPiece {
 
 /** Where a log comes from. What it cannot read is a DomainError. */
 export interface LogSource {
-  /** How the names of all its streams begin: those of what the target was set to before begin otherwise. */
-  readonly prefix: string;
+  /** Whether it asks for a stream: those of what the target was set to before are none of its. */
+  owns(stream: string): boolean;
   /** What is there now, of each stream the oldest first. */
   files(): Promise<readonly LogFile[]>;
   /** @param most bytes that are wanted at the most; a source that cannot choose gives a little more */

@@ -3,7 +3,7 @@ import { RdsService } from '../aws/rds.service.js';
 import { ServerLogsService } from '../aws/server-logs.service.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import type { ServerLogFormat } from '../postgres/server-log.contract.js';
-import { writable, type TargetRow } from '../targets/target.js';
+import { furtherLogsOf, writable, type TargetRow } from '../targets/target.js';
 import { CloudWatchSource } from './log-source-cloudwatch.js';
 import { FileSource } from './log-source-file.js';
 import { RdsSource, type LoggedInstance } from './log-source-rds.js';
@@ -24,16 +24,25 @@ export class LogSources {
    */
   async of(target: TargetRow): Promise<LogSource | undefined> {
     const format = target.logFormat as ServerLogFormat;
+    const first = target.logPlace ?? '';
+    const further = furtherOf(target);
     switch (target.logSource) {
       case 'file': {
-        const endpointId = writable(target.endpoints)?.id ?? null;
-        return new FileSource(this.settings.logDirectory, target.logPlace ?? '', format, endpointId);
+        const own = { path: first, endpointId: writable(target.endpoints)?.id ?? null };
+        const others = further.map(({ place, endpointId }) => ({ path: place, endpointId }));
+        return new FileSource(this.settings.logDirectory, [own, ...others], format);
       }
-      case 'rds':
-        return new RdsSource(this.logs, target, await this.instances(target), format);
+      case 'rds': {
+        const others = further.map(({ place, endpointId }) => ({ identifier: place, endpointId }));
+        const named = new Set(others.map(({ identifier }) => identifier));
+        const own = (await this.instances(target)).filter(({ identifier }) => !named.has(identifier));
+        return new RdsSource(this.logs, target, [...own, ...others], format);
+      }
       case 'cloudwatch': {
         const ends = new Map((await this.instances(target)).map((one) => [one.identifier, one.endpointId]));
-        return new CloudWatchSource(this.logs, target, target.logPlace ?? '', (name) => ends.get(name) ?? null);
+        const own = { name: first, endpointOf: (instance: string) => ends.get(instance) ?? null };
+        const others = further.map(({ place, endpointId }) => ({ name: place, endpointOf: () => endpointId }));
+        return new CloudWatchSource(this.logs, target, [own, ...others]);
       }
       default:
         return undefined;
@@ -61,3 +70,10 @@ export class LogSources {
     return found.map(({ identifier, endpoint }) => ({ identifier, endpointId: endpointOf(identifier, endpoint) }));
   }
 }
+
+/** Logs of the other servers of a target, each with the endpoint that leads to its server. */
+const furtherOf = (target: TargetRow): { place: string; endpointId: string | null }[] =>
+  furtherLogsOf(target).map(({ connectHost, port, place }) => {
+    const endpoint = target.endpoints.find((one) => one.connectHost === connectHost && one.port === port);
+    return { place, endpointId: endpoint?.id ?? null };
+  });

@@ -1,6 +1,6 @@
-import { ArgsType, Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { Type } from 'class-transformer';
-import { IsDate, IsInt, IsOptional, IsUUID, Max, MaxDate, MaxLength, Min, MinDate } from 'class-validator';
+import { ArgsType, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { IsOptional, MaxLength } from 'class-validator';
+import { Moment, PersonQuestion } from './connection-questions.contract.js';
 import { ConnectionGap } from './connections.contract.js';
 
 /** Why a login failed, most likely. */
@@ -53,38 +53,14 @@ export class FailedLoginPage {
 }
 
 @ArgsType()
-export class FailedLoginQuery {
-  @IsOptional()
-  @IsUUID()
-  target?: string;
-  @IsOptional()
-  @IsUUID()
-  person?: string;
+export class FailedLoginQuery extends PersonQuestion {
   @IsOptional()
   @MaxLength(63)
   login?: string;
   /** Not before */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  @MinDate(new Date('2000-01-01'))
-  @MaxDate(new Date('2200-01-01'))
+  @Moment()
   from?: Date;
   /** Not after */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  @MinDate(new Date('2000-01-01'))
-  @MaxDate(new Date('2200-01-01'))
+  @Moment()
   to?: Date;
-  @IsOptional()
-  @MaxLength(100)
-  cursor?: string;
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(200)
-  @Field(() => Int, { nullable: true })
-  limit?: number;
 }

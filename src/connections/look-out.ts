@@ -13,6 +13,15 @@ export interface Watched {
   endpoint: TargetRow['endpoints'][number];
 }
 
+/** What a look showed. */
+export interface Seen {
+  sighting: Sighting;
+  /** When the server was asked; it was entered before. */
+  asked: Date;
+  /** How long it took to answer, in milliseconds. Entering it is no part of this: that is once in many looks. */
+  tookMs: number;
+}
+
 interface Kept {
   /** What it was opened for: a target that was changed is entered anew. */
   mark: string;
@@ -48,16 +57,19 @@ export class LookOut {
   }
 
   /** @throws DomainError `target_unreachable`, `target_untrusted`, `target_refused`, `target_not_ready`, `aws_denied`, `aws_unavailable` */
-  async look({ target, endpoint }: Watched): Promise<Sighting> {
+  async look({ target, endpoint }: Watched): Promise<Seen> {
     const mark = `${target.updatedAt.toISOString()} ${endpoint.connectHost}:${endpoint.port}`;
     const now = this.clock.now().getTime();
     const known = this.kept.get(endpoint.id);
     const usable = known?.mark === mark && known.until > now ? known : undefined;
     const guard = usable?.guard ?? (await this.access.endpoint(target, endpoint, 'observe'));
     try {
-      const seen = await guard.sessions();
+      const asked = this.clock.now();
+      const began = performance.now();
+      const sighting = await guard.sessions();
+      const tookMs = performance.now() - began;
       if (!usable) this.kept.set(endpoint.id, { mark, until: now + KEPT_MS, guard });
-      return seen;
+      return { sighting, asked, tookMs };
     } catch (error) {
       this.kept.delete(endpoint.id);
       throw error;

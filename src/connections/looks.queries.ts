@@ -29,16 +29,19 @@ export const leaseMs = (intervalMs: number): number => Math.max(20_000, 4 * inte
 
 /**
  * Says that this process is there, and takes its share of the endpoints: as many as there are for each process that is there. What is
- * beyond the share is given up, what nobody holds is taken, what was looked at longest ago first. One statement, by the
- * clock of the state's server, so that the clocks of processes do not matter.
+ * beyond the share is given up, what nobody holds is taken, what was looked at longest ago first. All by the clock of the state's
+ * server, so that the clocks of processes do not matter. What a look is just writing is left as it is: its lease lasts until the next
+ * time, and one look that hangs must not cost the leases of all.
  * @returns the endpoints that are this process's to look at
  */
 export async function claim(db: Pick<Database, 'pool'>, me: string, milliseconds: number): Promise<string[]> {
-  const values = [me, milliseconds / 1_000, watchedKinds];
-  await db.pool.query({ name: 'watch-here', text: HERE, values: values.slice(0, 2) });
+  const seconds = milliseconds / 1_000;
+  await db.pool.query({ name: 'watch-here', text: HERE, values: [me, seconds] });
   await db.pool.query({ name: 'watch-what', text: WHAT, values: [watchedKinds] });
-  const { rows } = await db.pool.query<{ id: string | null }>({ name: 'watch-claim', text: CLAIM, values });
-  return rows.flatMap(({ id }) => (id === null ? [] : [id]));
+  await db.pool.query({ name: 'watch-keep', text: KEEP, values: [me, seconds, watchedKinds] });
+  await db.pool.query({ name: 'watch-take', text: TAKE, values: [me, seconds, watchedKinds] });
+  const { rows } = await db.pool.query<{ id: string }>({ name: 'watch-mine', text: MINE, values: [me, watchedKinds] });
+  return rows.map(({ id }) => id);
 }
 
 const HERE = `
@@ -52,23 +55,35 @@ const WHAT = `
   SELECT e.id, e.target_id FROM ${WATCHED} WHERE e.kind = ANY ($1::text[])
      AND NOT EXISTS (SELECT 1 FROM endpoint_look l WHERE l.endpoint_id = e.id) ON CONFLICT DO NOTHING`;
 
-const CLAIM = `
-  WITH watched AS (
-    SELECT l.endpoint_id AS id, l.looked_at, l.held_by, l.held_until FROM ${WATCHED} JOIN endpoint_look l ON l.endpoint_id = e.id
-     WHERE e.kind = ANY ($3::text[])),
+const SHARE = `
+  watched AS (
+    SELECT l.endpoint_id AS id, l.held_by FROM ${WATCHED} JOIN endpoint_look l ON l.endpoint_id = e.id WHERE e.kind = ANY ($3::text[])),
   share AS (
     SELECT ceil((SELECT count(*) FROM watched)::numeric / greatest(1,
       (SELECT count(*) FROM watcher WHERE seen_at > clock_timestamp() - make_interval(secs => $2::float8))))::int AS most),
-  mine AS (SELECT w.id, row_number() OVER (ORDER BY w.id) <= (SELECT most FROM share) AS keep FROM watched w WHERE w.held_by = $1::uuid),
-  free AS (
-    SELECT l.endpoint_id AS id FROM endpoint_look l JOIN watched w ON w.id = l.endpoint_id
-     WHERE l.held_by IS DISTINCT FROM $1::uuid AND (l.held_until IS NULL OR l.held_until < clock_timestamp())
+  mine AS (SELECT w.id, row_number() OVER (ORDER BY w.id) AS place FROM watched w WHERE w.held_by = $1::uuid)`;
+
+const KEEP = `
+  WITH ${SHARE},
+  idle AS MATERIALIZED (SELECT l.endpoint_id AS id FROM endpoint_look l WHERE l.held_by = $1::uuid FOR NO KEY UPDATE SKIP LOCKED)
+  UPDATE endpoint_look l SET held_by = CASE WHEN m.place <= s.most THEN $1::uuid END,
+         held_until = CASE WHEN m.place <= s.most THEN clock_timestamp() + make_interval(secs => $2::float8) END
+    FROM idle i JOIN mine m ON m.id = i.id CROSS JOIN share s WHERE l.endpoint_id = i.id AND l.held_by = $1::uuid`;
+
+const TAKE = `
+  WITH ${SHARE},
+  free AS MATERIALIZED (
+    SELECT l.endpoint_id AS id FROM endpoint_look l WHERE l.endpoint_id IN (SELECT w.id FROM watched w)
+       AND l.held_by IS DISTINCT FROM $1::uuid AND (l.held_until IS NULL OR l.held_until < clock_timestamp())
      ORDER BY l.looked_at NULLS FIRST, l.endpoint_id
-     LIMIT greatest(0, (SELECT most FROM share) - (SELECT count(*) FROM mine)) FOR UPDATE OF l SKIP LOCKED),
-  claimed AS (SELECT id, keep FROM mine UNION ALL SELECT id, true FROM free)
-  UPDATE endpoint_look l SET held_by = CASE WHEN a.keep THEN $1::uuid END,
-         held_until = CASE WHEN a.keep THEN clock_timestamp() + make_interval(secs => $2::float8) END
-    FROM claimed a WHERE l.endpoint_id = a.id RETURNING CASE WHEN a.keep THEN l.endpoint_id::text END AS id`;
+     LIMIT greatest(0, (SELECT most FROM share) - (SELECT count(*) FROM mine)) FOR NO KEY UPDATE OF l SKIP LOCKED)
+  UPDATE endpoint_look l SET held_by = $1::uuid, held_until = clock_timestamp() + make_interval(secs => $2::float8)
+    FROM free f WHERE l.endpoint_id = f.id`;
+
+// asked anew, and not what the statements above say that they wrote: a row that somebody wrote at the same moment may be missing there
+const MINE = `
+  SELECT l.endpoint_id::text AS id FROM ${WATCHED} JOIN endpoint_look l ON l.endpoint_id = e.id
+   WHERE e.kind = ANY ($2::text[]) AND l.held_by = $1::uuid`;
 
 /** This process ends: others need not wait for its leases. */
 export async function leave(db: Pick<Database, 'pool'>, me: string): Promise<void> {

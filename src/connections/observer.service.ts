@@ -33,11 +33,8 @@ export class Observer {
    */
   async attempt(place: Watched, heldBy: string | null): Promise<number | undefined> {
     try {
-      const asked = this.clock.now();
-      const began = performance.now();
-      const seen = await this.out.look(place);
-      const tookMs = performance.now() - began;
-      await this.record.store(place, seen, asked, heldBy);
+      const { sighting, asked, tookMs } = await this.out.look(place);
+      await this.record.store(place, sighting, asked, heldBy);
       return tookMs;
     } catch (error) {
       const { target, endpoint } = place;

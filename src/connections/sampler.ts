@@ -6,7 +6,7 @@ import { Database } from '../platform/state/database.js';
 import { LookOut, type Watched } from './look-out.js';
 import { claim, leaseMs, leave } from './looks.queries.js';
 import { Observer } from './observer.service.js';
-import { pauseAfter } from './pace.js';
+import { firstPause, pauseAfter } from './pace.js';
 
 /** One endpoint that is looked at again and again. */
 interface Beat {
@@ -72,16 +72,18 @@ export class Sampler implements OnModuleDestroy {
     for (const [id, place] of mine) {
       const beat = this.beats.get(id);
       if (beat) beat.place = place;
-      else this.begin(id, place);
     }
+    const fresh = [...mine].filter(([id]) => !this.beats.has(id));
+    // not all at once: each has its own moment
+    for (const [nth, [id, place]] of fresh.entries())
+      this.begin(id, place, firstPause(this.intervalMs, { nth, of: fresh.length }, Math.random()));
     await this.observer.tidy();
   }
 
-  private begin(id: string, place: Watched): void {
+  private begin(id: string, place: Watched, milliseconds: number): void {
     const beat: Beat = { place, timer: undefined, failures: 0, running: Promise.resolve() };
     this.beats.set(id, beat);
-    // not all at once: each has its own moment within the interval
-    this.next(beat, Math.random() * Math.min(this.intervalMs, 5_000));
+    this.next(beat, milliseconds);
   }
 
   private next(beat: Beat, milliseconds: number): void {
@@ -96,7 +98,7 @@ export class Sampler implements OnModuleDestroy {
     const tookMs = await this.observer.attempt(beat.place, this.me).catch(() => undefined);
     beat.failures = tookMs === undefined ? beat.failures + 1 : 0;
     const ownMs = tookMs === undefined ? 0 : performance.now() - began - tookMs;
-    // it is the server that is spared, not our own state: what that took only comes off the pause
+    // it is the server's answers that are spared: what entering it and our own state took only comes off the pause
     const pause = pauseAfter(this.intervalMs, { tookMs: tookMs ?? 0, failures: beat.failures }, Math.random());
     this.next(beat, Math.max(0, pause - ownMs));
   }

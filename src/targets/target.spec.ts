@@ -96,6 +96,7 @@ describe('a row', () => {
     logSource: 'none',
     logFormat: 'stderr',
     logPlace: null,
+    furtherLogs: [],
     tags: {},
     enabled: true,
     createdAt: new Date(0),

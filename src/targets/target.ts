@@ -3,6 +3,7 @@ import type { Endpoint as EndpointRow, Target as Row } from '../generated/prisma
 import { DomainError, type FieldProblem } from '../platform/errors.js';
 import { brokenUnique } from '../platform/state/database.js';
 import type { TargetFacts } from '../policy/policy.contract.js';
+import type { FurtherLog } from './further-logs.contract.js';
 import type {
   EndpointInput,
   EndpointKind,
@@ -39,6 +40,7 @@ export const presentTarget = (row: TargetRow): Target => ({
   logSource: row.logSource as LogSource,
   logFormat: row.logFormat as LogFormat,
   logPlace: row.logPlace,
+  furtherLogs: furtherLogsOf(row),
   enabled: row.enabled,
   endpoints: row.endpoints.map(({ id, kind, connectHost, tokenHost, port }) => ({
     id,
@@ -53,6 +55,10 @@ export const presentTarget = (row: TargetRow): Target => ({
   lockedAt: row.lockedAt,
   lockReason: row.lockReason,
 });
+
+/** As they were given; the column has nothing else in it. */
+export const furtherLogsOf = ({ furtherLogs }: Pick<Row, 'furtherLogs'>): FurtherLog[] =>
+  (furtherLogs as unknown as FurtherLog[]).map(({ connectHost, port, place }) => ({ connectHost, port, place }));
 
 /** @throws DomainError `target_removing`: nothing new begins on a target that is being taken off the register */
 export function refuseRemoving({ name, removingAt }: Pick<Row, 'name' | 'removingAt'>): void {

@@ -18,6 +18,7 @@ import {
   ValidateIf,
   ValidateNested,
 } from 'class-validator';
+import { FurtherLog, FurtherLogInput, LOG_PLACE } from './further-logs.contract.js';
 import { ApprovalStage, ApprovalStageInput } from './stages.contract.js';
 
 export enum TargetKind {
@@ -92,8 +93,6 @@ const NAME = /^[a-z][a-z0-9-]{0,62}$/;
 const ROLE = /^[a-z_][a-z0-9_]{0,62}$/;
 /** Printable, no control characters, no line breaks. */
 const PLAIN = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
-/** An absolute path that leads nowhere upwards, or the name of a log group (CloudWatch Logs API, CreateLogGroup). */
-const LOG_PLACE = /^(?!.*\/\.\.?(?:\/|$))[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
 /** One address of a target. */
 @ObjectType()
@@ -138,6 +137,7 @@ export class Target {
   logFormat: LogFormat;
   /** Of file: the directory or file. Of cloudwatch: the log group */
   logPlace: string | null;
+  furtherLogs: FurtherLog[];
   enabled: boolean;
   endpoints: Endpoint[];
   createdAt: Date;
@@ -251,6 +251,13 @@ export class CreateTarget {
   @Matches(LOG_PLACE)
   @MaxLength(512)
   logPlace?: string;
+  /** Logs of its other servers, which are read in the same way; none when left out */
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(50)
+  @ValidateNested({ each: true })
+  @Type(() => FurtherLogInput)
+  furtherLogs?: FurtherLogInput[];
 }
 
 /** Fields left out stay as they are. What the target is (kind, account, region, resource id) cannot be changed. */
@@ -300,6 +307,13 @@ export class UpdateTarget {
   @Matches(LOG_PLACE)
   @MaxLength(512)
   logPlace?: string;
+  /** All of them; another logSource takes those away that there were */
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(50)
+  @ValidateNested({ each: true })
+  @Type(() => FurtherLogInput)
+  furtherLogs?: FurtherLogInput[];
   /** false: nothing new is opened; what is open ends as planned */
   @IsOptional()
   @IsBoolean()

@@ -10,9 +10,11 @@ import { Jobs } from '../platform/jobs/jobs.js';
 import { asId, readPage, toPage } from '../platform/page.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
+import { furtherLogProblems, furtherLogRows, logsAfter } from './target-logs.js';
 import {
   changesOf,
   endpointRow,
+  furtherLogsOf,
   nameTaken,
   presentTarget,
   refuseWithdrawn,
@@ -20,15 +22,8 @@ import {
   targetProblems,
   type TargetRow,
 } from './target.js';
-import type {
-  CreateTarget,
-  EndpointInput,
-  LogSource,
-  PageArgs,
-  Target,
-  TargetPage,
-  UpdateTarget,
-} from './targets.contract.js';
+import type { CreateTarget, EndpointInput, PageArgs, Target, TargetPage, UpdateTarget } from './targets.contract.js';
+import type { FurtherLogInput } from './further-logs.contract.js';
 import { TrustService } from './trust.service.js';
 
 const withEndpoints = { endpoints: { orderBy: { id: 'asc' } } } satisfies Prisma.TargetInclude;
@@ -50,10 +45,11 @@ export class TargetsService {
     this.policy.authorize(actor, 'administerTargets');
     this.refuse(input);
     const now = this.clock.now();
-    const { endpoints, ...plain } = input;
+    const { endpoints, furtherLogs = [], ...plain } = input;
     const data: Prisma.TargetUncheckedCreateInput = {
       id: v7(),
       ...plain,
+      furtherLogs: furtherLogRows(furtherLogs),
       tags,
       guardDatabase: input.guardDatabase ?? 'postgres',
       brokerLogin: input.brokerLogin ?? 'usher_broker',
@@ -89,7 +85,8 @@ export class TargetsService {
     return this.db.tx(async (tx) => {
       const before = await this.lock(tx, id);
       const { endpoints, ...given } = input;
-      const plain = { ...given, ...logOf(before, input) };
+      const logs = logsAfter(before, input);
+      const plain = { ...given, ...logs };
       this.refuse({ ...before, ...plain, endpoints: endpoints ?? before.endpoints });
       // what was opened at the old address, or by the roots of another authority, could no longer be closed there
       const moved = endpoints !== undefined || (input.engineMode ?? before.engineMode) !== before.engineMode;
@@ -101,7 +98,8 @@ export class TargetsService {
         ...(endpoints && { endpoints: { create: endpoints.map(endpointRow) } }),
       };
       const row = await tx.target.update({ where: { id: before.id }, data, include: withEndpoints });
-      const details = { changed: changesOf(before, { ...input, ...logOf(before, input) }) };
+      const was = { ...before, furtherLogs: furtherLogsOf(before) };
+      const details = { changed: changesOf(was, { ...input, ...logs }) };
       await this.audit.append(tx, actor, { action: 'target.update', targetId: row.id, details });
       return presentTarget(row);
     });
@@ -215,20 +213,16 @@ export class TargetsService {
       partition: string;
       region: string;
       endpoints: readonly EndpointInput[] | TargetRow['endpoints'];
+      furtherLogs?: readonly FurtherLogInput[];
     },
   ): void {
     this.trust.bundle(target.partition, target.region);
-    const fields = [...targetProblems(target), ...repeatedEndpoints(target.endpoints)];
+    const fields = [...targetProblems(target), ...repeatedEndpoints(target.endpoints), ...furtherLogProblems(target)];
     if (fields.length > 0)
       throw new DomainError('invalid', 'invalid_input', 'The target does not fit together.', fields[0]?.message, {
         fields,
       });
   }
-}
-
-/** Where the log is read after an update: another source has another place, or none. */
-function logOf(before: TargetRow, { logSource = before.logSource as LogSource, logPlace }: UpdateTarget) {
-  return { logSource, logPlace: logPlace ?? (logSource === before.logSource ? before.logPlace : null) };
 }
 
 /** How many grants of it are not over, and how many requests wait. */

@@ -187,6 +187,47 @@ describe('files', () => {
     expect([await logins(id), (await log(id)).gaps]).toEqual([['ana', 'ben'], []]);
   });
 
+  test('each server of a target has its own, and its lines are those of its endpoint', async () => {
+    const [own, readers, other] = [directory(), directory(), directory()];
+    const { endpoints, ...cluster } = usher.standIn.targets.orders.registration.target;
+    const reader = endpoints.find(({ kind }) => kind === 'reader') ?? expect.fail('no reader');
+    const further = (place: string) => [{ connectHost: reader.connectHost, port: reader.port, place }];
+    const id = await target({
+      ...{ ...cluster, endpoints, name: `logs-${++made}`, resourceId: `cluster-LOGS${made}` },
+      ...{ logSource: 'file', logPlace: own, furtherLogs: further(readers) },
+    });
+    // the names are the same, and the directories begin alike
+    writeFileSync(join(own, 'postgresql.log.1'), line('ana'));
+    writeFileSync(join(readers, 'postgresql.log.1'), line('ben'));
+    await look(id);
+    await look(id);
+    const kept = async (): Promise<unknown[]> =>
+      (
+        await usher.database.owner.query(
+          `SELECT v.login, e.kind FROM server_log_event v JOIN endpoint e ON e.id = v.endpoint_id WHERE v.target_id = $1 ORDER BY v.at`,
+          [id],
+        )
+      ).rows;
+    const told = [
+      { login: 'ana', kind: 'writer' },
+      { login: 'ben', kind: 'reader' },
+    ];
+    expect(await kept()).toEqual(told);
+    const path = `/v1/targets/${id}`;
+    const refused = await dave.patch(path, { furtherLogs: [{ ...further(other)[0], port: 1 }] });
+    expect(refused).toMatchObject({ status: 400, body: { code: 'invalid_input' } });
+    expect((await dave.get(path)).body).toMatchObject({ furtherLogs: further(readers) });
+    writeFileSync(join(other, 'postgresql.log.1'), line('cleo'));
+    expect((await dave.patch(path, { furtherLogs: further(other) })).status).toBe(200);
+    await look(id);
+    await look(id);
+    expect(await kept()).toEqual([...told, { login: 'cleo', kind: 'reader' }]);
+    expect((await log(id)).gaps).toEqual([]); // what is no longer asked for is not lost
+    const { data } = await dave.graphql(`{ target(id: "${id}") { furtherLogs { connectHost port place } } }`);
+    expect(data).toEqual({ target: { furtherLogs: further(other) } });
+    expect((await dave.patch(path, { logSource: 'none' })).body).toMatchObject({ logPlace: null, furtherLogs: [] });
+  });
+
   test('a long log is read in many pieces, in the middle of which the service may die', async () => {
     const path = directory();
     const id = await target({ logSource: 'file', logPlace: path });
@@ -233,6 +274,10 @@ test('a log is due when it was never read, and again when its time has come', as
   await look(logged);
   expect(await due()).not.toContain(logged);
   usher.clock.move(61_000);
+  const { owner } = usher.database;
+  await owner.query('REVOKE INSERT ON ALL TABLES IN SCHEMA pgboss FROM usher_app');
+  await expect(jobs.tick()).rejects.toThrow(); // as one that dies before it has enqueued
+  await owner.query('GRANT INSERT ON ALL TABLES IN SCHEMA pgboss TO usher_app');
   expect(await due()).toContain(logged);
 });
 

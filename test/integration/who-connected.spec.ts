@@ -191,6 +191,23 @@ describe('processes that look', () => {
     expect(new Set(await claim(usher.db, a, LEASE_MS))).toEqual(new Set(alone));
     await leave(usher.db, a);
   });
+
+  test('keep all of theirs, and wait for none, while looks are being written', async () => {
+    const LEASE_MS = 600_000;
+    const me = randomUUID();
+    const mine = await claim(usher.db, me, LEASE_MS);
+    expect(mine).toHaveLength(3);
+    const writing = await usher.database.owner.connect();
+    try {
+      await writing.query('BEGIN');
+      await writing.query('UPDATE endpoint_look SET looked_at = now() WHERE endpoint_id = $1', [mine[0]]);
+      expect(new Set(await claim(usher.db, me, LEASE_MS))).toEqual(new Set(mine));
+    } finally {
+      await writing.query('ROLLBACK');
+      writing.release();
+    }
+    await leave(usher.db, me);
+  });
 });
 
 describe('questions', () => {
