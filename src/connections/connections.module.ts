@@ -76,6 +76,6 @@ import { TokenSigning } from './tokens.signing.js';
     DiagnosisLooks,
     DiagnosisResolver,
   ],
-  exports: [Sampler, Observer, ObservationGaps, LogReader, LogReaderJobs],
+  exports: [ConnectionsService, Sampler, Observer, ObservationGaps, LogReader, LogReaderJobs],
 })
 export class ConnectionsModule {}

@@ -43,6 +43,7 @@ export const errorCodes = [
   'own_request',
   'not_your_stage',
   'own_review',
+  'origin_not_allowed',
   'not_your_grant',
   // not_found
   'route_not_found',
@@ -74,6 +75,7 @@ export const errorCodes = [
   'service_removed',
   'webhook_disabled',
   'key_ended',
+  'events_dropped',
   'policy_from_file',
   'policy_locks_out',
   'database_missing',
