@@ -64,7 +64,7 @@ export class Follower {
   ): AsyncGenerator<Event, undefined> {
     const leave = this.tail.follow();
     try {
-      for (let after = from; !signal.aborted; ) {
+      for (let after = from; !signal.aborted;) {
         const { last, notices } = await this.tail.page(after);
         const wanted = notices.filter((notice) => isWanted(notice, kind.noun, filter));
         const batch = wanted.slice(0, BATCH);
@@ -110,7 +110,10 @@ export class Follower {
 }
 
 /** Over at once when somebody ends it, also while it waits: a generator by itself would end after that. */
-function endable<Event>(events: AsyncGenerator<Event, undefined>, ending: AbortController): AsyncIterableIterator<Event> {
+function endable<Event>(
+  events: AsyncGenerator<Event, undefined>,
+  ending: AbortController,
+): AsyncIterableIterator<Event> {
   return {
     next: () => events.next(),
     return: () => {

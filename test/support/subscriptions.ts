@@ -21,11 +21,15 @@ export interface Heard<Event> {
   stop: () => void;
 }
 
-const socketUrl = (usher: Usher): string => `${usher.url.replace(/^http/, 'ws')}/graphql`;
+const socketUrl = (usher: Usher, path = '/graphql'): string => `${usher.url.replace(/^http/, 'ws')}${path}`;
 
 /** A WebSocket alone, for what no client of the protocol would do. */
-export function rawSocket(usher: Usher, options: { headers?: Record<string, string>; origin?: string } = {}): WebSocket {
-  const socket = new WebSocket(socketUrl(usher), 'graphql-transport-ws', options);
+export function rawSocket(
+  usher: Usher,
+  options: { headers?: Record<string, string>; origin?: string } = {},
+  path?: string,
+): WebSocket {
+  const socket = new WebSocket(socketUrl(usher, path), 'graphql-transport-ws', options);
   socket.on('error', () => undefined);
   return socket;
 }
@@ -60,13 +64,17 @@ export class Line {
 
   /** @param selection what follows `subscription` */
   subscribe<Event>(selection: string, variables: Record<string, unknown> = {}): Heard<Event> {
+    return this.run(`subscription ${selection}`, variables);
+  }
+
+  run<Event>(query: string, variables: Record<string, unknown> = {}): Heard<Event> {
     const heard: Heard<Event> = { events: [], ended: undefined, stop: () => undefined };
     const end = (how: Told | Closed | null): void => {
       heard.ended ??= how;
       refuseSecrets('the end of a subscription', JSON.stringify(how));
     };
     heard.stop = this.client.subscribe<Record<string, Event>>(
-      { query: `subscription ${selection}`, variables },
+      { query, variables },
       {
         next: ({ data, errors }) => {
           if (errors) end(errors as Told);

@@ -13,10 +13,7 @@ type Metadata = NonNullable<MercuriusDriverConfig['metadata']>;
 const DOCUMENTS_KEPT = 50;
 
 /** GraphQL over the same services as REST; the schema is made of the contracts. */
-export const graphql = (
-  metadata: Metadata,
-  settings: Pick<Settings, 'graphqlIntrospection'>,
-): DynamicModule =>
+export const graphql = (metadata: Metadata, settings: Pick<Settings, 'graphqlIntrospection'>): DynamicModule =>
   GraphQLModule.forRoot<MercuriusDriverConfig>({
     driver: MercuriusDriver,
     autoSchemaFile: true,

@@ -169,7 +169,6 @@ export async function prepareServer(
   });
   allowOrigins(server, settings.corsOrigins);
   server.addHook('onRequest', (request, reply) => openSocket(sockets, request, reply));
-  server.addHook('preClose', () => sockets.close());
   server.addHook('onRequest', (request, reply) => letIn(gate, request, reply));
   server.addHook('onSend', (_request, reply, _payload, done) => {
     const { allowance } = currentCall() ?? {};

@@ -33,4 +33,7 @@ function codeOf({ kind }: DomainError, since: 'refused' | 'ended'): number {
 
 /** As much as there is room for; a character that was cut in two is left out. */
 const fitting = (reason: string): string =>
-  Buffer.from(reason).subarray(0, MOST_BYTES).toString().replace(/\ufffd$/, '');
+  Buffer.from(reason)
+    .subarray(0, MOST_BYTES)
+    .toString()
+    .replace(/\ufffd$/, '');

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
@@ -28,7 +28,7 @@ const LINGER_MS = 1_000;
 
 /** WebSockets of GraphQL, for its subscriptions, by the protocol graphql-transport-ws (adr/0029). */
 @Injectable()
-export class Sockets {
+export class Sockets implements OnModuleDestroy {
   readonly #seats = new Seats();
   readonly #open = new Map<WebSocket, { alive: boolean; readonly closed: Promise<void> }>();
   readonly #sockets = new WebSocketServer({
@@ -70,7 +70,8 @@ export class Sockets {
   /** @throws DomainError `origin_not_allowed`, `too_many_requests` */
   open({ ip, headers, host }: FastifyRequest, upgrade: Upgrade): void {
     const [house, protocol] = [this.#house, this.#protocol];
-    if (!house || !protocol || this.settings.sockets.most === 0) throw switchedOff();
+    if (this.settings.sockets.most === 0) throw switchedOff();
+    if (!house || !protocol) throw ending();
     refuseForeign(headers.origin, host, this.settings.corsOrigins);
     const known = this.#seats.take([
       { of: 'unnamed', most: UNNAMED.all },
@@ -84,8 +85,8 @@ export class Sockets {
     });
   }
 
-  /** Ends all of them, as a service does that is about to come again. */
-  async close(): Promise<void> {
+  /** Ends all of them with a word, as a service does that is about to come again: with the HTTP server they would only break off. */
+  async onModuleDestroy(): Promise<void> {
     clearInterval(this.#heart);
     this.#protocol = undefined;
     for (const socket of this.#open.keys()) shut(socket, RESTART.code, RESTART.reason);
@@ -176,3 +177,6 @@ const switchedOff = (): DomainError =>
     'Subscriptions are switched off here.',
     'Use webhooks, or have USHER_SOCKETS set above 0.',
   );
+
+const ending = (): DomainError =>
+  new DomainError('unavailable', 'internal', 'This process is ending.', 'Connect again in a moment.');

@@ -221,9 +221,4 @@ const tooMany = (): DomainError =>
 
 /** An e-mail address may be given to another person. */
 const somebodyElse = (): DomainError =>
-  new DomainError(
-    'forbidden',
-    'unknown_person',
-    'What you came with leads to somebody else by now.',
-    'Connect again.',
-  );
+  new DomainError('forbidden', 'unknown_person', 'What you came with leads to somebody else by now.', 'Connect again.');
