@@ -24,7 +24,7 @@ export interface Kind<Event extends { sequence: number }> {
    * @returns makes the event of a notice; undefined where this reader may not see what it is about
    * @throws DomainError `policy_denied`
    */
-  show(reader: Reader, ids: readonly string[]): Promise<(notice: Notice) => Event | undefined>;
+  readonly show: (reader: Reader, ids: readonly string[]) => Promise<(notice: Notice) => Event | undefined>;
 }
 
 /**
@@ -64,20 +64,21 @@ export class Follower {
   ): AsyncGenerator<Event, undefined> {
     const leave = this.tail.follow();
     try {
-      for (let after = from; !signal.aborted;) {
+      let [after, asked] = [from, 0];
+      while (!signal.aborted) {
         const { last, notices } = await this.tail.page(after);
         const wanted = notices.filter((notice) => isWanted(notice, kind.noun, filter));
         const batch = wanted.slice(0, BATCH);
-        const good = performance.now() + FRESH_MS;
-        const events = await this.show(call, batch, kind);
         after = wanted.length > BATCH ? (batch.at(-1)?.sequence ?? last) : last;
-        for (const [place, event] of events.entries()) {
-          // who is slow has no more than a second's worth of what they were allowed to see
-          if (place > 0 && performance.now() > good) {
-            after = event.sequence - 1;
-            break;
+        if (batch.length > 0 || performance.now() - asked >= LOOK_MS) {
+          asked = performance.now();
+          for (const [place, event] of (await this.show(call, batch, kind)).entries()) {
+            // who is slow has no more than a second's worth of what they were allowed to see
+            const stale = place > 0 && performance.now() - asked > FRESH_MS;
+            if (stale) after = event.sequence - 1;
+            if (stale) break;
+            yield event;
           }
-          yield event;
         }
         await this.tail.moved(after, LOOK_MS, signal);
       }

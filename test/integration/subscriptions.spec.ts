@@ -281,7 +281,9 @@ describe('a stream is over', () => {
     const [requests, grants] = [requestsOf(line, after), line.subscribe(GRANTS, { after })];
     const forbid = `@id("no-lists") @advice("Ask again tomorrow.") forbid (principal, action == Usher::Action::"viewRequests", resource);`;
     const { body: now } = await dave.get<{ text: string; activation: number }>('/v1/policies');
-    onTestFinished(async () => void (await dave.post('/v1/policies/rollback', { number: 0 })));
+    onTestFinished(async () => {
+      await dave.post('/v1/policies/rollback', { number: 0 });
+    });
     const { status } = await dave.put('/v1/policies', {
       ...{ text: `${now.text}\n${forbid}`, note: 'for this test', basedOn: 0 },
     });

@@ -77,7 +77,7 @@ export class Line {
       { query, variables },
       {
         next: ({ data, errors }) => {
-          if (errors) end(errors as Told);
+          if (errors) end(errors);
           heard.events.push(...Object.values(data ?? {}));
         },
         error: (error) => {
