@@ -90,7 +90,8 @@ export class RecordTail implements OnModuleDestroy {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
     this.#timer = setTimeout(() => {
-      this.#looking = this.#look().finally(() => {
+      // the next follower may have come while the look for the last one goes on: two at once would find everything twice
+      this.#looking ??= this.#look().finally(() => {
         this.#looking = undefined;
         if (this.#followers > 0) this.#next(LOOK_MS);
         else [this.#from, this.#kept] = [undefined, []];
