@@ -14,6 +14,7 @@ const mayImport = {
   connections: ['grants', 'targets', 'policy', 'identity', 'audit', 'postgres', 'aws'],
   evidence: ['targets', 'policy', 'identity', 'audit'],
   notifications: ['policy', 'identity', 'audit'],
+  streams: ['access', 'connections', 'grants', 'policy', 'identity', 'audit'],
   health: ['connections', 'notifications', 'grants', 'policy', 'identity', 'audit'],
   // the one module that may open a target for its DBA, and without the service
   cli: ['targets', 'postgres', 'aws', 'audit'],
@@ -108,7 +109,7 @@ module.exports = {
       name: 'contracts-are-plain',
       severity: 'error',
       comment: 'a contract names other contracts and what platform gives all of them',
-      from: { path: '^src/(access|audit|connections|grants|health|notifications|targets)/.+\\.contract\\.ts$' },
+      from: { path: '^src/(access|audit|connections|grants|health|notifications|streams|targets)/.+\\.contract\\.ts$' },
       to: { path: '^src/', pathNot: ['\\.contract\\.ts$', '^src/platform/'] },
     },
     {
@@ -154,6 +155,12 @@ module.exports = {
       '(^|/)node_modules/standardwebhooks/',
       'notifications',
       'one place that signs what is sent',
+    ),
+    only(
+      'websockets-only-in-platform',
+      '(^|/)node_modules/(ws|graphql-ws)/',
+      'platform',
+      'one place that opens them, and closes them',
     ),
     only(
       'jobs-only-in-platform',

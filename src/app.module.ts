@@ -16,6 +16,7 @@ import { HttpModule } from './platform/http/http.module.js';
 import { PlatformModule, type PlatformOptions } from './platform/platform.module.js';
 import { PermissionModule } from './policy/permission.module.js';
 import { PoliciesModule } from './policy/policies.module.js';
+import { StreamsModule } from './streams/streams.module.js';
 import { TargetsModule } from './targets/targets.module.js';
 
 /** The key of the record where it is in AWS KMS: audit knows no AWS, and aws no record. */
@@ -50,6 +51,7 @@ export class AppModule {
         ConnectionsModule,
         EvidenceModule,
         NotificationsModule,
+        StreamsModule,
         HealthModule,
         graphql(metadata, options.settings),
       ],

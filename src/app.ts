@@ -1,9 +1,11 @@
 import { NestFactory } from '@nestjs/core';
+import { GraphQLSchemaHost } from '@nestjs/graphql';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
 import { Logger } from 'nestjs-pino';
 import { RequestJobs } from './access/requests.job.js';
 import { AppModule } from './app.module.js';
+import { AuditFeed } from './audit/feed.service.js';
 import { MonthJobs } from './audit/months.job.js';
 import { Sealer } from './audit/sealer.js';
 import { LogExpiryJobs } from './connections/log-expiry.job.js';
@@ -19,6 +21,7 @@ import { openApi } from './openapi.js';
 import { IdempotencyJobs } from './platform/http/idempotency.job.js';
 import { RateLimits } from './platform/http/rate-limits.js';
 import { fastifyAdapter, prepareServer } from './platform/http/server.js';
+import { Sockets } from './platform/http/sockets.js';
 import { Jobs } from './platform/jobs/jobs.js';
 import type { PlatformOptions } from './platform/platform.module.js';
 import { PermissionGuard } from './policy/permission.guard.js';
@@ -45,10 +48,17 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
   const [guard, record, limits] = [app.get(PermissionGuard), app.get(RefusalRecord), app.get(RateLimits)];
   const gate = {
     admit: guard.admit.bind(guard),
+    again: guard.again.bind(guard),
     countAddress: limits.countAddress.bind(limits),
     refused: record.refused.bind(record),
   };
-  await prepareServer(app, options.settings, gate);
+  const sockets = app.get(Sockets);
+  sockets.serve({
+    gate,
+    schema: () => app.get(GraphQLSchemaHost, { strict: false }).schema,
+    greeting: async () => ({ sequence: await app.get(AuditFeed).last() }),
+  });
+  await prepareServer(app, options.settings, gate, sockets);
   assertEveryRouteNamesItsAction(app);
   const document = await openApi(app);
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json', customSiteTitle: 'Usher' });

@@ -66,6 +66,6 @@ import { ServicesService } from './services.service.js';
     ...[PeopleService, PeopleResolver, Farewells],
     ...[ServicesService, ServicesResolver, ApiKeysService, ApiKeysResolver],
   ],
-  exports: [RequestJobs],
+  exports: [RequestJobs, RequestsService],
 })
 export class AccessModule {}

@@ -88,6 +88,13 @@ export class RequestsService {
     return toPage(rows, limit, presentRequest);
   }
 
+  /** Of these requests, those that somebody may see. @throws DomainError `policy_denied` */
+  async seen(actor: Reader, ids: readonly string[]): Promise<AccessRequest[]> {
+    const where = { AND: [await this.sight.of(actor), { id: { in: [...ids] } }] };
+    const rows = await this.db.client.request.findMany({ where, include: withVotes });
+    return rows.map(presentRequest);
+  }
+
   /** @throws DomainError `request_not_found`, also for one that this person may not see */
   async get(actor: Reader, id: string): Promise<AccessRequest> {
     const where = { AND: [await this.sight.of(actor), { id: asId(id, 'request id') }] };

@@ -56,6 +56,7 @@ export class AuditFeed {
   }
 
   async #lines(seals: readonly { seq: bigint; eventId: string }[]): Promise<SealedEvent[]> {
+    if (seals.length === 0) return [];
     const where = { id: { in: seals.map(({ eventId }) => eventId) } };
     const events = new Map((await this.db.client.auditEvent.findMany({ where })).map((row) => [row.id, present(row)]));
     return seals.flatMap(({ seq, eventId }) => {

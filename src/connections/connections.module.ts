@@ -80,6 +80,6 @@ import { TokenSigning } from './tokens.signing.js';
     DiagnosisLooks,
     DiagnosisResolver,
   ],
-  exports: [Sampler, Observer, ObservationGaps, LogReader, LogReaderJobs, LogExpiryJobs],
+  exports: [ConnectionsService, Sampler, Observer, ObservationGaps, LogReader, LogReaderJobs, LogExpiryJobs],
 })
 export class ConnectionsModule {}

@@ -4,10 +4,10 @@ import { DomainError } from '../platform/errors.js';
 import { readPage, toPage } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
 import { PolicyService } from '../policy/policy.service.js';
-import { visibility, type Visibility } from '../policy/visibility.js';
+import { visibility, visibleRows, type Visibility } from '../policy/visibility.js';
 import { TargetsService } from '../targets/targets.service.js';
 import { findConnections, type Search } from './connection-search.queries.js';
-import type { ConnectionPage, ConnectionQuery } from './connections.contract.js';
+import type { Connection, ConnectionPage, ConnectionQuery } from './connections.contract.js';
 import { present, withEvidence, type Beside, type ConnectionRow } from './connections.present.js';
 import { GapsService } from './gaps.service.js';
 
@@ -32,6 +32,13 @@ export class ConnectionsService {
     const ids = await findConnections(this.db.client, seen, search, { before, take });
     const [rows, gaps] = await Promise.all([this.rows(ids), this.gaps.within(seen, search)]);
     return { ...toPage(rows, limit, present(await this.beside(rows))), gaps };
+  }
+
+  /** Of these sessions, those that somebody may see. @throws DomainError `policy_denied` */
+  async seen(actor: Reader, ids: readonly string[]): Promise<Connection[]> {
+    const where = { AND: [visibleRows(await this.seenBy(actor)), { id: { in: [...ids] } }] };
+    const rows = await this.db.client.connection.findMany({ where, include: withEvidence });
+    return rows.map(present(await this.beside(rows)));
   }
 
   /** @throws DomainError `policy_denied` */

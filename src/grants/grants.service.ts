@@ -169,6 +169,13 @@ export class GrantsService {
     return toPage(rows, limit, presentGrant);
   }
 
+  /** Of these grants, those that somebody may see. @throws DomainError `policy_denied` */
+  async seen(actor: Reader, ids: readonly string[]): Promise<Grant[]> {
+    const where = { AND: [await this.visible(actor), { id: { in: [...ids] } }] };
+    const rows = await this.db.client.grant.findMany({ where, include: { person: true } });
+    return rows.map(presentGrant);
+  }
+
   /**
    * One grant; with `wait`, when it has that state or can no longer reach it, at the latest after 30 seconds.
    * @throws DomainError `grant_not_found`, also for a grant that this person may not see

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Actor } from './actor.js';
+import type { Actor, Reader } from './actor.js';
 
 /** What a call turned out to be about, for its log lines and for the audit of its refusal. */
 export interface CallSubject {
@@ -48,6 +48,13 @@ export interface Call {
   /** What policy has said so far. */
   decided?: DecidedBy | undefined;
   idempotent?: IdempotentCall | undefined;
+  /**
+   * Of a call that goes on, such as a subscription: establishes once more who calls, who must be asked about from then on.
+   * @throws DomainError when nobody is any more whom the call was let in as; it is ended then
+   */
+  renew?: () => Promise<Reader>;
+  /** What policy is asked was asked before in this call that goes on: nobody tried anything new. */
+  repeated?: true;
 }
 
 const storage = new AsyncLocalStorage<Call>();

@@ -103,6 +103,8 @@ const variables: Record<string, Variable> = {
   USHER_REQUEST_TIMEOUT_SECONDS: whole((s) => s.requestTimeoutSeconds, 20, 1, 300),
   USHER_CALLS_PER_MINUTE: whole((s) => s.callsPerMinute, 1200, 0, 1_000_000),
   USHER_ANONYMOUS_CALLS_PER_MINUTE: whole((s) => s.anonymousCallsPerMinute, 120, 0, 1_000_000),
+  USHER_SOCKETS: whole((s) => s.sockets.most, 500, 0, 100_000),
+  USHER_SOCKETS_PER_PERSON: whole((s) => s.sockets.ofOne, 10, 1, 10_000),
   USHER_GRAPHQL_INTROSPECTION: flag((s) => s.graphqlIntrospection, true),
   USHER_STATE_DIR: {
     of: (s) => s.stateDirectory,

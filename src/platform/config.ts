@@ -87,6 +87,12 @@ export interface Settings {
    * twice. 0: any number, each of which leaves a line of its own on record.
    */
   readonly anonymousCallsPerMinute: number;
+  readonly sockets: {
+    /** WebSockets of GraphQL that are open at once in this process; 0: none is opened. */
+    readonly most: number;
+    /** Of one person; a service has ten times as many, for itself and for people. */
+    readonly ofOne: number;
+  };
   /** Login tokens for one target in a second, in this process; beyond that 429. */
   readonly tokensPerSecond: number;
   /** Seconds between two looks at who is connected; 0 switches the sampler off. */
@@ -191,6 +197,10 @@ export function readSettings(env: Environment): Settings {
     delegationMaxDays: integer(env, 'USHER_DELEGATION_MAX_DAYS', 30, 1, 365),
     callsPerMinute: integer(env, 'USHER_CALLS_PER_MINUTE', 1200, 0, 1_000_000),
     anonymousCallsPerMinute: integer(env, 'USHER_ANONYMOUS_CALLS_PER_MINUTE', 120, 0, 1_000_000),
+    sockets: {
+      most: integer(env, 'USHER_SOCKETS', 500, 0, 100_000),
+      ofOne: integer(env, 'USHER_SOCKETS_PER_PERSON', 10, 1, 10_000),
+    },
     tokensPerSecond: integer(env, 'USHER_TOKENS_PER_SECOND', 150, 1, 1_000_000),
     sampleSeconds: integer(env, 'USHER_SAMPLE_SECONDS', 5, 0, 3600),
     logMinutes: integer(env, 'USHER_LOG_MINUTES', 1, 0, 1440),

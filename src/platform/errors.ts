@@ -43,6 +43,7 @@ export const errorCodes = [
   'own_request',
   'not_your_stage',
   'own_review',
+  'origin_not_allowed',
   'not_your_grant',
   // not_found
   'route_not_found',
@@ -75,6 +76,7 @@ export const errorCodes = [
   'webhook_disabled',
   'events_dropped',
   'key_ended',
+  'events_dropped',
   'policy_from_file',
   'policy_locks_out',
   'database_missing',

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import type { FastifyRequest } from 'fastify';
+import type { Reader } from '../platform/actor.js';
 import { currentCall, markRaised, type Call } from '../platform/call.js';
 import { Admission } from './admission.js';
 import { refuseBeyondKey } from './key-scope.js';
@@ -45,6 +46,11 @@ export class PermissionGuard implements CanActivate {
   /** Establishes who calls, once a call. @throws as {@link Admission.admit} */
   admit(call: Call, headers: IncomingHttpHeaders): Promise<void> {
     return this.admission.admit(call, headers);
+  }
+
+  /** Of a call that goes on. @throws as {@link Admission.again} */
+  again(call: Call, headers: IncomingHttpHeaders): Promise<Reader> {
+    return this.admission.again(call, headers);
   }
 }
 

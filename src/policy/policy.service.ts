@@ -178,6 +178,7 @@ export class PolicyService {
   }
 
   #keep(person: Reader, question: Question, decision: Decision): void {
+    if (currentCall()?.repeated === true) return;
     if (this.rules.fault === undefined) this.record?.add(person, question, decision, this.rules.sha256);
   }
 

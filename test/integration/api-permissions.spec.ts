@@ -7,6 +7,8 @@ import { actions } from '../../src/policy/policy.contract.js';
 import { defaultPolicyFile } from '../../src/policy/engine.js';
 import { ask, askFor, known, newName, open, register, someone, type Registered } from '../support/people.ts';
 import { newService, seen, type Seen } from '../support/services.ts';
+import { Line } from '../support/subscriptions.ts';
+import { until } from '../support/until.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 import { newWebhook, webhookEnv } from '../support/webhooks.ts';
 
@@ -256,10 +258,13 @@ const anonymous = ['GET /health/live', 'GET /health/ready', 'GET /v1/sign-in'];
 /** For everybody too; here there is nothing to hand out. See trust-mirror.spec.ts. */
 const file = 'GET /v1/trust/bundles/{name}.pem';
 
+/** A stream that whoever may have it is told at once that there is no such place: those who may not are told that before. */
+const BEYOND = '(after: 1e15) { sequence }';
+
 /** GraphQL: the same permissions under the names of the operations, with what follows the name in the document. */
 const twins: Record<
   string,
-  { of: keyof typeof rest; call: string; mutation?: true; body?: () => object; type?: string }
+  { of: keyof typeof rest; call: string; mutation?: true; stream?: true; body?: () => object; type?: string }
 > = {
   createTarget: {
     of: 'POST /v1/targets',
@@ -540,6 +545,9 @@ const twins: Record<
   auditInclusionProof: { of: 'GET /v1/audit/proofs/inclusion', call: '(event: "{eventId}") { seq }' },
   auditConsistencyProof: { of: 'GET /v1/audit/proofs/consistency', call: '(from: 1) { toRoot }' },
   connections: { of: 'GET /v1/connections', call: '{ items { id } }' },
+  requestEvents: { of: 'GET /v1/requests', call: BEYOND, stream: true },
+  grantEvents: { of: 'GET /v1/grants', call: BEYOND, stream: true },
+  flagEvents: { of: 'GET /v1/connections', call: BEYOND, stream: true },
   tlsReport: { of: 'GET /v1/connections/tls', call: '{ leftOut }' },
   failedLogins: { of: 'GET /v1/connections/failures', call: '{ items { id } }' },
   grantUse: { of: 'GET /v1/connections/grant-use', call: '{ items { grantId } }' },
@@ -731,6 +739,19 @@ const codes: Partial<Record<Caller, string>> = {
   foreignAudience: 'token_invalid',
 };
 
+/** What becomes of a stream, as the status that a call would have. */
+async function beginOf(caller: Caller, document: string): Promise<{ status: number; code: string }> {
+  const line = new Line(usher, (callers[caller] as Client).credentials);
+  const stream = line.run(document);
+  await until('an answer', async () => stream.ended);
+  await line.close();
+  const [first] = Array.isArray(stream.ended) ? stream.ended : [];
+  if (line.closed && line.closed.code >= 4_000)
+    return { status: line.closed.code - 4_000, code: line.closed.reason.split(':')[0] ?? '' };
+  const { code, status } = first?.extensions ?? {};
+  return { status: code === 'invalid_cursor' ? 200 : Number(status), code: String(code) };
+}
+
 /** Where rows and what there is part, each way. */
 const apart = (rows: readonly string[], there: readonly string[]): string[] => [
   ...there.filter((one) => !rows.includes(one)).map((one) => `${one} has no row`),
@@ -803,6 +824,12 @@ describe.each(Object.entries(twins))('GraphQL %s', (name, twin) => {
     for (const caller of names) {
       const head = twin.type === undefined ? '' : `($input: ${twin.type})`;
       const document = `${twin.mutation ? 'mutation' : 'query'} ${head} { ${name}${fill(twin.call)} }`;
+      if (twin.stream) {
+        const { status, code } = await beginOf(caller, document.replace('query', 'subscription'));
+        answers[caller] = status;
+        if (codes[caller] !== undefined) expect(code).toBe(codes[caller]);
+        continue;
+      }
       const { data, errors } = await (callers[caller] as Client).graphql(document, twin.body && { input: twin.body() });
       answers[caller] = (errors?.[0]?.extensions['status'] as number | undefined) ?? (data?.[name] ? 200 : undefined);
       if (codes[caller] !== undefined) expect(errors?.[0]?.extensions['code']).toBe(codes[caller]);

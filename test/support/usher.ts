@@ -22,6 +22,8 @@ export interface Answer<T = Record<string, unknown>> {
 
 /** One person's way to call the API over real HTTP. */
 export interface Client {
+  /** The headers that say who calls. */
+  readonly credentials: Readonly<Record<string, string>>;
   get<T = Record<string, unknown>>(path: string): Promise<Answer<T>>;
   post<T = Record<string, unknown>>(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
   patch<T = Record<string, unknown>>(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
@@ -117,6 +119,7 @@ export async function startUsher(options: UsherOptions = {}): Promise<Usher> {
 /** @throws Error, at a call, when the answer is a refusal or metrics and holds a secret */
 export function clientOf(url: string, token: string | undefined, always: Record<string, string> = {}): Client {
   for (const credential of [token ?? '', ...Object.values(always)]) keepCredential(credential);
+  const credentials = { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...always };
   const call = async <T>(
     method: string,
     path: string,
@@ -126,9 +129,8 @@ export function clientOf(url: string, token: string | undefined, always: Record<
     const response = await fetch(`${url}${path}`, {
       method,
       headers: {
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
-        ...always,
+        ...credentials,
         ...headers,
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -144,6 +146,7 @@ export function clientOf(url: string, token: string | undefined, always: Record<
     };
   };
   return {
+    credentials,
     get: (path) => call('GET', path),
     post: (path, body, headers) => call('POST', path, body, headers),
     patch: (path, body, headers) => call('PATCH', path, body, headers),

@@ -4,6 +4,7 @@ import { DomainError, type FieldProblem } from '../errors.js';
 import { IdempotencyJobs } from './idempotency.job.js';
 import { ProblemFilter } from './problem.filter.js';
 import { RateLimits } from './rate-limits.js';
+import { Sockets } from './sockets.js';
 
 /** What is wrong with an input, each field by its path. Values are not repeated: they may be secret or hostile. */
 function fieldsOf(errors: readonly ValidationError[], path = ''): FieldProblem[] {
@@ -56,7 +57,8 @@ const validation = new InputPipe({
     { provide: APP_FILTER, useClass: ProblemFilter },
     IdempotencyJobs,
     RateLimits,
+    Sockets,
   ],
-  exports: [IdempotencyJobs, RateLimits],
+  exports: [IdempotencyJobs, RateLimits, Sockets],
 })
 export class HttpModule {}

@@ -10,7 +10,7 @@ const WINDOW_SECONDS = 60;
 const BAD_TOKEN = 2;
 
 /** How many people's worth of calls a service has for all of them together. */
-const FOR_PEOPLE = 10;
+export const FOR_PEOPLE = 10;
 
 /** Only these two: whoever watches over the process must hear from it, whatever else goes on. */
 export const isHealth = (url: string): boolean => /^\/health\/(?:live|ready)(?:\?|$)/.test(url);

@@ -1,16 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { currentCall, runCall, type Call } from '../call.js';
+import { currentCall, runCall } from '../call.js';
 import type { Settings } from '../config.js';
 import { DomainError } from '../errors.js';
 import { allowOrigins } from './cors.js';
+import { refuseDeep } from './depth.js';
+import type { Gate } from './gate.js';
 import { serveGraphiql } from './graphiql.js';
 import { refuseCrowded } from './graphql-scan.js';
 import { challenge, toDomainError, toProblem } from './problem.js';
 import { isHealth, rateLimitHeaders } from './rate-limits.js';
+import type { Sockets } from './sockets.js';
 import { answerUnread, refuseExpectations } from './unread.js';
+import { isWebSocket, takeUpgrades, upgradeOf } from './upgrade.js';
 
 const BODY_LIMIT = 64 * 1024;
 /** Above the longest access token that is looked at, so that a longer one is refused by us, with advice and on record. */
@@ -34,6 +37,7 @@ export const fastifyAdapter = (settings: Pick<Settings, 'trustedProxies' | 'requ
       maxHeaderSize: HEADER_LIMIT,
       headersTimeout: settings.requestTimeoutSeconds * 1_000,
       connectionsCheckingInterval: CHECK_MS,
+      shouldUpgradeCallback: isWebSocket, // others are calls like any, as the protocol has it; Node before 24.9 does not ask
     },
     // an address that cannot be read, or is too long, leads nowhere
     frameworkErrors: (_error: unknown, request: FastifyRequest, reply: FastifyReply) => {
@@ -70,22 +74,6 @@ function answer(thrown: unknown, reply: FastifyReply, form: 'problem' | 'graphql
     .send(JSON.stringify(problem));
 }
 
-const DEPTH_LIMIT = 16;
-
-/** What is nested deeper than any input of ours would only exhaust the stack of whoever walks through it. */
-const isTooDeep = (value: unknown, left = DEPTH_LIMIT): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  (left === 0 || Object.values(value).some((inner) => isTooDeep(inner, left - 1)));
-
-const tooDeep = (): DomainError =>
-  new DomainError(
-    'invalid',
-    'invalid_input',
-    'The body is nested too deeply.',
-    `Nothing here takes more than ${DEPTH_LIMIT} levels.`,
-  );
-
 const noDocument = (): DomainError =>
   new DomainError(
     'invalid',
@@ -94,29 +82,15 @@ const noDocument = (): DomainError =>
     'Send one JSON object with "query", and "variables" where it has some.',
   );
 
-function refusalOf(request: FastifyRequest): DomainError | undefined {
-  if (isTooDeep(request.body)) return tooDeep();
-  if (!isGraphql(request)) return undefined;
+/** @throws DomainError `invalid_input` */
+function refuseUnusable(request: FastifyRequest): void {
+  refuseDeep(request.body);
+  if (!isGraphql(request)) return;
   const asked = request.method === 'GET' ? request.query : request.body;
-  if (typeof asked !== 'object' || asked === null || Array.isArray(asked)) return noDocument();
+  if (typeof asked !== 'object' || asked === null || Array.isArray(asked)) throw noDocument();
   const { query } = asked as { query?: unknown };
-  if (typeof query !== 'string') return noDocument();
-  try {
-    refuseCrowded(query);
-    return undefined;
-  } catch (error) {
-    return toDomainError(error);
-  }
-}
-
-/** Who may use GraphQL at all, asked before a document is even parsed: reading one costs more than refusing it. */
-export interface Gate {
-  /** @throws DomainError for a caller who cannot be named */
-  admit(call: Call, headers: IncomingHttpHeaders): Promise<void>;
-  /** @throws DomainError `too_many_requests` */
-  countAddress(call: Call, bad: boolean): Promise<void>;
-  /** Puts the refusal on record. */
-  refused(error: DomainError): Promise<void>;
+  if (typeof query !== 'string') throw noDocument();
+  refuseCrowded(query);
 }
 
 async function letIn(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -133,6 +107,23 @@ async function letIn(gate: Gate, request: FastifyRequest, reply: FastifyReply): 
     await reply; // until it is sent: nothing else answers this call
   }
 }
+
+/** Who it is comes with its first message: a page in a browser can send no header of its own here. */
+async function openSocket(sockets: Sockets, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const upgrade = upgradeOf(request);
+  if (!upgrade) return;
+  try {
+    if (!isGraphql(request)) throw noSocket();
+    sockets.open(request, upgrade);
+    void reply.hijack();
+  } catch (thrown) {
+    answer(thrown, reply);
+    await reply;
+  }
+}
+
+const noSocket = (): DomainError =>
+  new DomainError('not_found', 'route_not_found', 'No WebSocket is opened there.', 'Open it at /graphql.');
 
 /** By the route that was found, and not by the address, which has other spellings: `/%67raphql` leads there as well. */
 const isGraphql = (request: FastifyRequest): boolean => request.routeOptions.url === '/graphql';
@@ -165,9 +156,11 @@ export async function prepareServer(
   app: NestFastifyApplication,
   settings: Pick<Settings, 'graphiql' | 'corsOrigins'>,
   gate: Gate,
+  sockets: Sockets,
 ): Promise<void> {
   const server = app.getHttpAdapter().getInstance();
   refuseExpectations(server.server);
+  takeUpgrades(server);
   server.addHook('onRequest', (request, reply, done) => {
     const correlationId = randomUUID(); // never the caller's: he could write himself into the story of another call
     void reply.headers(HEADERS).header('X-Correlation-Id', correlationId);
@@ -175,13 +168,14 @@ export async function prepareServer(
     runCall({ correlationId, address: request.ip, subject: {} }, done);
   });
   allowOrigins(server, settings.corsOrigins);
+  server.addHook('onRequest', (request, reply) => openSocket(sockets, request, reply));
   server.addHook('onRequest', (request, reply) => letIn(gate, request, reply));
   server.addHook('onSend', (_request, reply, _payload, done) => {
     const { allowance } = currentCall() ?? {};
     if (allowance) void reply.headers(rateLimitHeaders(allowance));
     done();
   });
-  server.addHook('preValidation', (request, _reply, done) => done(refusalOf(request)));
+  server.addHook('preValidation', async (request) => refuseUnusable(request));
   // what goes wrong before a route is reached: a body that is too large, broken, or of another type
   server.setErrorHandler((error, request, reply) => answer(error, reply, formOf(request)));
   if (settings.graphiql) serveGraphiql(server);
