@@ -76,9 +76,23 @@ async function fill(owner: pg.Pool, events: number): Promise<void> {
     `SELECT indexrelid::regclass AS name, pg_get_indexdef(indexrelid) AS made FROM pg_index WHERE indrelid = 'audit_event'::regclass AND NOT indisprimary`,
   );
   for (const { name } of indexes) await owner.query(`DROP INDEX ${name}`);
-  for (let from = 0; from < events; from += BATCH)
+  const say = progress(events);
+  for (let from = 0; from < events; from += BATCH) {
     await owner.query(LINES, [from, Math.min(from + BATCH, events), events]);
-  for (const { made } of indexes) await owner.query(made.replace(' ON ONLY ', ' ON ')); // on every month, too
+    if ((from / BATCH) % 4 === 3) say(`${((from + BATCH) / 1e6).toFixed(1)} million lines`);
+  }
+  for (const [at, { made }] of indexes.entries()) {
+    await owner.query(made.replace(' ON ONLY ', ' ON ')); // on every month, too
+    say(`index ${at + 1} of ${indexes.length}`);
+  }
+}
+
+/** Says what is there by now, where it takes minutes. */
+function progress(events: number): (what: string) => void {
+  const start = performance.now();
+  return (what) => {
+    if (events > 1_000_000) console.log(`record   ${what} after ${((performance.now() - start) / 1_000).toFixed(0)} s`);
+  };
 }
 
 const sqlId = (kind: number, n: string): string =>

@@ -2,7 +2,7 @@ import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Database } from '../platform/state/database.js';
 import type { ExportedLine } from './exported-line.js';
 import type { Bind, Way } from './search.js';
-import { LINE as LINE_AS_TEXT } from './seals.queries.js';
+import { LINE as LINE_AS_TEXT, timed, type TimedRow } from './seals.queries.js';
 
 type Pool = Pick<Database['pool'], 'query'>;
 
@@ -89,7 +89,7 @@ async function readExported(pool: Pool, ways: readonly Way[], from: (bind: Bind)
   if (ways.length === 0) return [];
   const text = (bind: Bind): string =>
     `SELECT s.seq::float8 AS sequence, ${LINE_AS_TEXT} FROM ${from(bind)} ORDER BY s.seq`;
-  return (await pool.query<ExportedLine>(statement(text))).rows;
+  return timed((await pool.query<TimedRow<ExportedLine>>(statement(text))).rows);
 }
 
 const between = (after: number, upTo: number, bind: Bind): string =>
