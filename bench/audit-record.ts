@@ -98,13 +98,13 @@ function progress(events: number): (what: string) => void {
 const sqlId = (kind: number, n: string): string =>
   `('0000000${kind}-0000-7000-8000-' || lpad(to_hex(${n}), 12, '0'))::uuid`;
 
-/** Grants follow each other and overlap, so that neighbours in time are of many people, as they are. */
+/** Grants follow each other and overlap, so that neighbours in time are of many people, as they are; one in ten also acts for others. */
 const GRANT = `(n / ${OF_A_GRANT * 100} * 100 + n % 100)`;
 const LINES = `
   INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, target_id, request_id, grant_id, code, details,
                            address, correlation_id)
   SELECT (lpad(to_hex((extract(epoch FROM t.at) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid, t.at, 'person',
-         ${sqlId(1, `(CASE WHEN n % 3 = 0 THEN (${GRANT} * 13 + 7) ELSE ${GRANT} END % ${PEOPLE})`)}, 'person' || n % ${PEOPLE} || '@example.com',
+         ${sqlId(1, `(CASE WHEN n % 3 = 0 THEN (${GRANT} * 13 + 7) % ${PEOPLE / 10} ELSE ${GRANT} % ${PEOPLE} END)`)}, 'person' || n % ${PEOPLE} || '@example.com',
          ${sqlId(1, `(${GRANT} % ${PEOPLE})`)}, (ARRAY['token.mint', 'connection.seen', 'connection.ended', 'grant.active'])[1 + n % 4],
          CASE WHEN n % 50 = 0 THEN 'refused' ELSE 'success' END::"Outcome", ${sqlId(2, `(${GRANT} * 7 % ${TARGETS})`)}, ${sqlId(3, GRANT)}, ${sqlId(4, GRANT)},
          CASE WHEN n % 50 = 0 THEN 'policy_denied' END,

@@ -23,7 +23,7 @@ export function readDroppedLine(line: string): { seq: number; leaf: Hash } | und
 
 /** How many lines an entry says to have been dropped; 0 for all entries but `audit.drop`. */
 export function linesDropped({ event, details }: Entry): number {
-  if (details === null || !event.includes('"action":"audit.drop"')) return 0;
+  if (details === null || !event.startsWith('{"action":"audit.drop"')) return 0;
   const { lines } = (JSON.parse(details) as { value: { lines?: unknown } }).value;
   return typeof lines === 'number' ? lines : 0;
 }

@@ -118,7 +118,7 @@ export type TimedRow<T extends RecordedLine = RecordedLine> = Omit<T, 'at'> & { 
 
 /** Writes the instants of lines as texts, in the rows themselves: there are many. */
 export function timed<T extends RecordedLine>(rows: readonly TimedRow<T>[]): T[] {
-  for (const row of rows) Object.assign(row, { at: new Date(row.at).toISOString() });
+  for (const row of rows as readonly { at: number | string }[]) row.at = new Date(row.at).toISOString();
   return rows as unknown as T[];
 }
 
