@@ -40,9 +40,11 @@ export async function measureExport(events: number): Promise<void> {
         },
       });
       const text = Readable.from(textOf(form, { after: 0, last }, { step: STEP, read }), { objectMode: false });
+      const cpu = process.cpuUsage();
       const found = await rate(last, () => pipeline(text, sink));
+      const { user, system } = process.cpuUsage(cpu);
       console.log(
-        `export   ${name.padEnd(7)} ${found.toFixed(0)} lines/s (${(found / floor).toFixed(2)} of reading), ${(bytes / last).toFixed(0)} bytes a line, memory ${early.toFixed(0)} MB after a tenth, at most ${most.toFixed(0)} MB`,
+        `export   ${name.padEnd(7)} ${found.toFixed(0)} lines/s (${(found / floor).toFixed(2)} of reading), ${((user + system) / last).toFixed(1)} µs of CPU and ${(bytes / last).toFixed(0)} bytes a line, memory ${early.toFixed(0)} MB after a tenth, at most ${most.toFixed(0)} MB`,
       );
     }
   } finally {

@@ -76,21 +76,35 @@ async function fill(owner: pg.Pool, events: number): Promise<void> {
     `SELECT indexrelid::regclass AS name, pg_get_indexdef(indexrelid) AS made FROM pg_index WHERE indrelid = 'audit_event'::regclass AND NOT indisprimary`,
   );
   for (const { name } of indexes) await owner.query(`DROP INDEX ${name}`);
-  for (let from = 0; from < events; from += BATCH)
+  const say = progress(events);
+  for (let from = 0; from < events; from += BATCH) {
     await owner.query(LINES, [from, Math.min(from + BATCH, events), events]);
-  for (const { made } of indexes) await owner.query(made.replace(' ON ONLY ', ' ON ')); // on every month, too
+    if ((from / BATCH) % 4 === 3) say(`${((from + BATCH) / 1e6).toFixed(1)} million lines`);
+  }
+  for (const [at, { made }] of indexes.entries()) {
+    await owner.query(made.replace(' ON ONLY ', ' ON ')); // on every month, too
+    say(`index ${at + 1} of ${indexes.length}`);
+  }
+}
+
+/** Says what is there by now, where it takes minutes. */
+function progress(events: number): (what: string) => void {
+  const start = performance.now();
+  return (what) => {
+    if (events > 1_000_000) console.log(`record   ${what} after ${((performance.now() - start) / 1_000).toFixed(0)} s`);
+  };
 }
 
 const sqlId = (kind: number, n: string): string =>
   `('0000000${kind}-0000-7000-8000-' || lpad(to_hex(${n}), 12, '0'))::uuid`;
 
-/** Grants follow each other and overlap, so that neighbours in time are of many people, as they are. */
+/** Grants follow each other and overlap, so that neighbours in time are of many people, as they are; one in ten also acts for others. */
 const GRANT = `(n / ${OF_A_GRANT * 100} * 100 + n % 100)`;
 const LINES = `
   INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, target_id, request_id, grant_id, code, details,
                            address, correlation_id)
   SELECT (lpad(to_hex((extract(epoch FROM t.at) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid, t.at, 'person',
-         ${sqlId(1, `(CASE WHEN n % 3 = 0 THEN (${GRANT} * 13 + 7) ELSE ${GRANT} END % ${PEOPLE})`)}, 'person' || n % ${PEOPLE} || '@example.com',
+         ${sqlId(1, `(CASE WHEN n % 3 = 0 THEN (${GRANT} * 13 + 7) % ${PEOPLE / 10} ELSE ${GRANT} % ${PEOPLE} END)`)}, 'person' || n % ${PEOPLE} || '@example.com',
          ${sqlId(1, `(${GRANT} % ${PEOPLE})`)}, (ARRAY['token.mint', 'connection.seen', 'connection.ended', 'grant.active'])[1 + n % 4],
          CASE WHEN n % 50 = 0 THEN 'refused' ELSE 'success' END::"Outcome", ${sqlId(2, `(${GRANT} * 7 % ${TARGETS})`)}, ${sqlId(3, GRANT)}, ${sqlId(4, GRANT)},
          CASE WHEN n % 50 = 0 THEN 'policy_denied' END,

@@ -22,7 +22,10 @@ Writes single lines by so many writers, in turns into the record while it is sea
 and indexes; seals so many lines that wait; verifies the export of them. Each beside its floor in the same run.
 
 search and export have a record of so many events: a year, 2,000 people, 500 targets, forty lines a grant. Pages of it are read by person,
-target and grant, in turns with the same lines by statements written for them; all of it is exported in each form, beside reading it.`;
+target and grant, in turns with the same lines by statements written for them, so many rounds; all of it is exported in each form, beside
+reading it. Ten million events take some 7 minutes and 12 GB of disk to make.
+
+CPU is that of this process alone, which stays the same where others have the machine too.`;
 
 const load = (file: string): Promise<unknown> => import(path(`dist/${file}.js`));
 const { RecordKey } = (await load('audit/record-key')) as typeof keys;
@@ -79,6 +82,11 @@ async function insertRate({ pool }: AuditStage, table: string): Promise<number> 
 }
 
 const rate = (count: number, since: number): number => count / ((performance.now() - since) / 1_000);
+/** Of this process, in µs for each. */
+function cpuOf(count: number, since: NodeJS.CpuUsage): string {
+  const { user, system } = process.cpuUsage(since);
+  return `${((user + system) / count).toFixed(1)} µs of CPU each`;
+}
 const shown = (perSecond: number): string => `${Math.round(perSecond).toLocaleString('en')}/s`;
 const median = (numbers: readonly number[]): number =>
   [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN;
@@ -105,15 +113,16 @@ async function main(): Promise<void> {
     await stage.pool.query(madeLines('audit_event', count));
     await stage.pool.query('ANALYZE audit_event');
     let since = performance.now();
+    const cpu = process.cpuUsage();
     let sealed = 0;
     for (let some = -1; some !== 0; sealed += some) some = await sealer.seal();
-    const perSecond = rate(sealed, since);
+    const [perSecond, cpuOfSealing] = [rate(sealed, since), cpuOf(sealed, cpu)];
     since = performance.now();
     await stage.pool.query(
       `INSERT INTO bare_seal SELECT row_number() OVER (ORDER BY ordinal), id, sha256(convert_to(e::text, 'UTF8')) FROM audit_event e ORDER BY ordinal DESC LIMIT ${sealed}`,
     );
     console.log(
-      `seal     ${shown(perSecond)} of ${sealed}; floor, one INSERT of as many hashes: ${shown(rate(sealed, since))}`,
+      `seal     ${shown(perSecond)} of ${sealed}, ${cpuOfSealing}; floor, one INSERT of as many hashes: ${shown(rate(sealed, since))}`,
     );
     await verify(db);
   } finally {
@@ -131,19 +140,22 @@ async function verify(db: InstanceType<typeof Database>): Promise<void> {
     for (const line of text) hash('sha256', line);
     const floor = rate(text.length, since);
     since = performance.now();
+    const cpu = process.cpuUsage();
     const verification = new Verification([key], []);
     for (const line of text) verification.read(line);
     const { bad, proved } = verification.verdict();
-    const verified = rate(text.length, since);
+    const [verified, cpuOfVerifying] = [rate(text.length, since), cpuOf(text.length, cpu)];
     if (bad) throw new Error(`entry ${bad.seq} is ${bad.why}: the numbers mean nothing`);
     if (turn === 'measured')
-      console.log(`verify   ${shown(verified)} of ${proved}; floor, one hash of each line: ${shown(floor)}`);
+      console.log(
+        `verify   ${shown(verified)} of ${proved}, ${cpuOfVerifying}; floor, one hash of each line: ${shown(floor)}`,
+      );
   }
 }
 
 const parts: Record<string, () => Promise<void>> = {
   seal: main,
-  search: () => measureSearch(whole('events'), whole('pages')),
+  search: () => measureSearch(whole('events'), whole('pages'), whole('rounds')),
   export: () => measureExport(whole('events')),
 };
 

@@ -2,7 +2,7 @@ import type { AuditEvent as Row } from '../generated/prisma/client.js';
 import type { Database } from '../platform/state/database.js';
 import type { ExportedLine } from './exported-line.js';
 import type { Bind, Way } from './search.js';
-import { LINE as LINE_AS_TEXT } from './seals.queries.js';
+import { LINE as LINE_AS_TEXT, timed, type TimedRow } from './seals.queries.js';
 
 type Pool = Pick<Database['pool'], 'query'>;
 
@@ -42,7 +42,11 @@ export const page = (ways: readonly Way[], before: string | undefined, take: num
     const most = bind(take);
     const beyond = before === undefined ? [] : [`e.id < ${bind(before)}`];
     const order = `ORDER BY e.id DESC LIMIT ${most}`;
-    return `SELECT ${LINE} FROM (${ways.map((way) => walk('e.*', way, beyond, order, bind)).join(' UNION ALL ')}) e ${order}`;
+    const found = `(${ways.map((way) => walk('e.*', way, beyond, order, bind)).join(' UNION ALL ')}) e`;
+    if (ways.length === 1) return `SELECT ${LINE} FROM ${found} ${order}`;
+    // no way leads to a line twice: among so many of the newest are as many lines as are wanted
+    const newest = `(SELECT e.* FROM ${found} ORDER BY e.id DESC LIMIT ${most} * ${ways.length}) e`;
+    return `SELECT DISTINCT ON (e.id) ${LINE} FROM ${newest} ${order}`;
   });
 
 /** The same for a count. */
@@ -50,7 +54,7 @@ export const count = (ways: readonly Way[], most: number): Statement =>
   statement((bind) => {
     const limit = `LIMIT ${bind(most)}`;
     const walks = ways.map((way) => walk('e.id', way, [], limit, bind));
-    return `SELECT count(*)::int AS lines FROM (SELECT e.id FROM (${walks.join(' UNION ALL ')}) e ${limit}) e`;
+    return `SELECT count(*)::int AS lines FROM (SELECT e.id FROM (${walks.join(' UNION ')}) e ${limit}) e`;
   });
 
 /** Ends after as many lines as are wanted at all; that also keeps a list of values from being joined, which would read everything. */
@@ -81,7 +85,8 @@ export const readSealed = (pool: Pool, ways: readonly Way[], after: number, upTo
 export const readFewSealed = (pool: Pool, ways: readonly Way[], after: number, upTo: number): Promise<ExportedLine[]> =>
   readExported(pool, ways, (bind) => {
     const walks = ways.map((way) => walk('e.*', way, [], '', bind));
-    return `(${walks.join(' UNION ALL ')}) e CROSS JOIN LATERAL (SELECT * FROM audit_seal s WHERE s.event_id = e.id LIMIT 1) s
+    const found = `(SELECT DISTINCT ON (e.id) e.* FROM (${walks.join(' UNION ALL ')}) e)`;
+    return `${found} e CROSS JOIN LATERAL (SELECT * FROM audit_seal s WHERE s.event_id = e.id LIMIT 1) s
             WHERE ${between(after, upTo, bind)}`;
   });
 
@@ -89,7 +94,7 @@ async function readExported(pool: Pool, ways: readonly Way[], from: (bind: Bind)
   if (ways.length === 0) return [];
   const text = (bind: Bind): string =>
     `SELECT s.seq::float8 AS sequence, ${LINE_AS_TEXT} FROM ${from(bind)} ORDER BY s.seq`;
-  return (await pool.query<ExportedLine>(statement(text))).rows;
+  return timed((await pool.query<TimedRow<ExportedLine>>(statement(text))).rows);
 }
 
 const between = (after: number, upTo: number, bind: Bind): string =>

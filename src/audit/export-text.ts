@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { ExportForm } from './export-forms.js';
 import type { ExportedLine } from './exported-line.js';
 
@@ -34,6 +35,7 @@ export async function* textOf(
   for (let from = after + step; next; from += step) {
     const lines = await next;
     next = started(from);
+    await setImmediate(); // a pool asks for it in the next turn only: the database reads while we write
     for (let at = 0; at < lines.length; at += STEP)
       yield lines
         .slice(at, at + STEP)

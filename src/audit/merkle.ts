@@ -3,7 +3,8 @@ import { hash } from 'node:crypto';
 /** SHA-256, 32 bytes. */
 export type Hash = Buffer;
 
-const sha256 = (bytes: Buffer | string): Hash => hash('sha256', bytes, 'buffer');
+/** By way of a text of as many characters: a Buffer that comes from the hash itself has memory of its own, and costs more than the hash. */
+const sha256 = (bytes: Buffer | string): Hash => Buffer.from(hash('sha256', bytes, 'binary'), 'binary');
 
 /** The tree over nothing (RFC 6962, 2.1). */
 export const emptyRoot: Hash = sha256(Buffer.alloc(0));

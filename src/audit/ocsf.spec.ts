@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ExportedLine } from './exported-line.js';
-import { activityOf, OCSF_VERSION, ocsfLine, toOcsf } from './ocsf.js';
+import { activityOf, OCSF_VERSION, ocsfLine } from './ocsf.js';
 
 const line: ExportedLine = {
   sequence: 7,
@@ -22,7 +22,7 @@ const line: ExportedLine = {
   address: '10.1.2.3',
   correlationId: 'c',
 };
-const of = (more: Partial<ExportedLine>) => toOcsf({ ...line, ...more });
+const of = (more: Partial<ExportedLine>) => JSON.parse(ocsfLine({ ...line, ...more })) as Record<string, unknown>;
 
 describe('the class and the activity of an action', () => {
   test.each<[action: string, code: string | null, type: number]>([

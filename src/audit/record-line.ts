@@ -24,7 +24,7 @@ export function readDroppedLine(line: string): { seq: number; leaf: Hash } | und
 
 /** What an entry tells of a month that was dropped; undefined for all entries but `audit.drop`. */
 export function dropTaleOf({ event, details }: Entry): DropTale | undefined {
-  if (details === null || !event.includes('"action":"audit.drop"')) return undefined;
+  if (details === null || !event.startsWith('{"action":"audit.drop"')) return undefined;
   return (JSON.parse(details) as { value: DropTale }).value;
 }
 

@@ -1,5 +1,5 @@
 import type { Part, RecordedLine } from './entry.js';
-import { LINE, SEALER_LOCK, type Session } from './seals.queries.js';
+import { LINE, SEALER_LOCK, timed, type Session, type TimedRow } from './seals.queries.js';
 
 /** Waits until nothing is being sealed, and keeps it so until the end of the transaction. */
 export async function lockSeals(session: Session): Promise<void> {
@@ -13,13 +13,16 @@ export async function sealedOfPerson(
   after: number,
   limit: number,
 ): Promise<(RecordedLine & { seq: number; redacted: Part[] })[]> {
-  const { rows } = await session.query<RecordedLine & { seq: string; redacted: Part[] }>(
+  const { rows } = await session.query<TimedRow & { seq: string; redacted: Part[] }>(
     `SELECT s.seq, ARRAY(SELECT r.part FROM audit_redaction r WHERE r.event_id = e.id) AS redacted, ${LINE}
        FROM audit_event e JOIN audit_seal s ON s.event_id = e.id
       WHERE (e.actor_id = $1 OR e.subject_id = $1) AND e.action <> 'audit.redact' AND s.seq > $2 ORDER BY s.seq LIMIT $3`,
     [personId, after, limit],
   );
-  return rows.map(({ seq, ...row }) => ({ ...row, seq: Number(seq) }));
+  return timed<RecordedLine & { seq: string; redacted: Part[] }>(rows).map(({ seq, ...row }) => ({
+    ...row,
+    seq: Number(seq),
+  }));
 }
 
 export interface Commitment {

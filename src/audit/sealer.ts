@@ -1,31 +1,27 @@
-import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { InjectPinoLogger, PinoLogger } from 'nestjs-pino';
 import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { Database } from '../platform/state/database.js';
 import { signCheckpoint } from './checkpoint.js';
-import { entryOf, leafOf, ownerOf, parts, type RecordedLine } from './entry.js';
 import { emptyRoot, Frontier, type Hash } from './merkle.js';
+import { placeUnsealed } from './placing.js';
 import { RecordKey } from './record-key.js';
 import {
-  addPersonKeys,
   hashesAt,
   inTransaction,
-  knownKeys,
   lastDrawn,
   newestHead,
   ownNumber,
   takeTurn,
-  unsealed,
-  writeBatch,
+  writeHead,
   type Drawn,
   type Head,
   type Horizon,
   type Node,
   type Session,
 } from './seals.queries.js';
-import { frontierAt, LEVELS, rootsOf } from './tree.js';
+import { frontierAt, rootsOf } from './tree.js';
 
 /** Between two looks: a line is sealed within a second, also by a process that takes over. */
 const LOOK_MS = 250;
@@ -125,17 +121,18 @@ export class Sealer implements OnModuleDestroy {
     // below what was sealed stands only a sequence that did not come along with its table: all is looked at then
     const above = drawn < (head?.settled ?? 0) ? 0 : Math.max(head?.settled ?? 0, known.settled);
     if (above === drawn) return { lines: 0, memory: { ...known, settled: drawn } };
-    const horizons = withHorizon(known.horizons, { drawn, xact: await ownNumber(session) });
-    const { lines, over } = await unsealed(session, above, BATCH);
-    const passed = horizons.filter(({ xact }) => xact <= over);
+    const { xact, over } = await ownNumber(session);
+    const horizons = withHorizon(known.horizons, { drawn, xact });
+    const tree = await this.treeOf(session, head, server);
+    const placed = await placeUnsealed(session, tree, { above, most: BATCH });
+    const passed = horizons.filter((horizon) => horizon.xact <= over);
     // a full look left lines behind, all of them above its last
-    const seen = lines.length < BATCH ? Infinity : (lines.at(-1)?.ordinal ?? 0);
+    const seen = placed.lines < BATCH ? Infinity : placed.last;
     const last = passed.at(-1); // they ascend
     const settled = Math.max(above, last ? Math.min(last.drawn, seen) : 0);
-    const tree = await this.treeOf(session, head, server);
-    if (lines.length > 0) await this.write(session, tree, lines, Math.max(settled, head?.settled ?? 0));
+    if (placed.lines > 0) await this.end(session, tree, Math.max(settled, head?.settled ?? 0), placed.nodes);
     const left = horizons.filter((horizon) => horizon.drawn > settled);
-    return { lines: lines.length, memory: { server, tree, settled, horizons: left } };
+    return { lines: placed.lines, memory: { server, tree, settled, horizons: left } };
   }
 
   /** A copy to grow: what is remembered stays as it is until the commit. */
@@ -157,38 +154,13 @@ export class Sealer implements OnModuleDestroy {
     throw new Error(`the ${size} sealed lines no longer lead to the root of their checkpoint`);
   }
 
-  private async write(
-    session: Session,
-    tree: Frontier,
-    lines: readonly RecordedLine[],
-    settled: number,
-  ): Promise<void> {
-    const keys = await keysFor(session, lines);
-    const after = tree.size;
-    const nodes: Node[] = [];
-    const leaves = lines.map((line): Hash => {
-      const leaf = leafOf(entryOf(line, { keys }));
-      tree.append(leaf, (level, index, hash) => {
-        if (level % LEVELS === 0) nodes.push({ level, index, hash });
-      });
-      return leaf;
-    });
+  private async end(session: Session, tree: Frontier, settled: number, nodes: readonly Node[]): Promise<void> {
     // a key that is elsewhere is asked later, by SigningRounds: this transaction waits for nobody
     const signer = await this.key.atHand();
     const [size, root] = [tree.size, tree.root()];
     const note = signer ? signCheckpoint({ origin: this.key.origin, size, root }, signer) : null;
-    const head = { size, root, settled, note, at: this.clock.now() };
-    await writeBatch(session, { after, eventIds: lines.map(({ id }) => id), leaves, nodes, head });
+    await writeHead(session, { size, root, settled, note, at: this.clock.now() }, nodes);
   }
-}
-
-/** The key of each person of these lines, made where somebody has none. */
-async function keysFor(session: Session, lines: readonly RecordedLine[]): Promise<Map<string, Buffer>> {
-  const ids = new Set(lines.flatMap((line) => parts.map((part) => ownerOf(part, line))));
-  const keys = await knownKeys(session, [...ids]);
-  const fresh = [...ids].filter((id) => !keys.has(id)).map((id) => [id, randomBytes(32)] as const);
-  if (fresh.length > 0) await addPersonKeys(session, new Map(fresh));
-  return new Map([...keys, ...fresh]);
 }
 
 /** Where nobody drew since, the older one is over sooner. */

@@ -93,16 +93,34 @@ export async function lastDrawn(session: Session): Promise<Drawn> {
   return { ordinal: Number(rows[0]?.ordinal), server: rows[0]?.server ?? '' };
 }
 
-/** Our own number, given now: asked for after the last ordinal was read, it is above those of all who drew. */
-export async function ownNumber(session: Session): Promise<bigint> {
-  const { rows } = await session.query<{ xact: string }>('SELECT pg_current_xact_id()::text AS xact');
-  return BigInt(rows[0]?.xact ?? 0);
+/** Which transactions are over, and our own number, given now: asked for after the last ordinal was read, it is above those of all who drew. */
+export interface Now {
+  readonly xact: bigint;
+  /** Every transaction with a smaller number is over, and what it wrote is seen by whoever looks from now on. */
+  readonly over: bigint;
 }
 
-export const LINE = `e.id, to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, e.actor_kind AS "actorKind",
+export async function ownNumber(session: Session): Promise<Now> {
+  const { rows } = await session.query<{ xact: string; over: string }>(
+    'SELECT pg_current_xact_id()::text AS xact, pg_snapshot_xmin(pg_current_snapshot())::text AS over',
+  );
+  return { xact: BigInt(rows[0]?.xact ?? 0), over: BigInt(rows[0]?.over ?? 0) };
+}
+
+/** The columns of a line, for {@link timed}: instants as milliseconds since 1970, for to write them as texts costs more than all else. */
+export const LINE = `e.id, round(date_part('epoch', e.at) * 1000) AS at, e.actor_kind AS "actorKind",
   e.actor_id AS "actorId", e.actor_name AS "actorName", e.via_service_id AS "viaServiceId", e.via_name AS "viaName",
   e.subject_id AS "subjectId", e.action, e.outcome::text AS outcome, e.target_id AS "targetId", e.request_id AS "requestId",
   e.grant_id AS "grantId", e.code, e.details::text AS details, e.address, e.correlation_id AS "correlationId"`;
+
+/** A line as {@link LINE} reads it. */
+export type TimedRow<T extends RecordedLine = RecordedLine> = Omit<T, 'at'> & { at: number };
+
+/** Writes the instants of lines as texts, in the rows themselves: there are many. */
+export function timed<T extends RecordedLine>(rows: readonly TimedRow<T>[]): T[] {
+  for (const row of rows as readonly { at: number | string }[]) row.at = new Date(row.at).toISOString();
+  return rows as unknown as T[];
+}
 
 /** A line in its place; undefined where it is gone. */
 export interface Sealed {
@@ -113,22 +131,25 @@ export interface Sealed {
   readonly dropped?: boolean;
 }
 
-type SealedRow = RecordedLine & { seq: string; leaf: Hash; present: string | null; dropped: boolean | null };
-
-const sealedOf = ({ seq, leaf, present, dropped, ...line }: SealedRow): Sealed => ({
-  ...{ seq: Number(seq), leaf, dropped: dropped === true },
-  line: present === null ? undefined : line,
-});
+interface SealedRow extends RecordedLine {
+  seq: string;
+  leaf: Hash;
+  present: string | null;
+  dropped: boolean | null;
+}
 
 export async function sealedAfter(session: Session, after: number, upTo: number): Promise<Sealed[]> {
-  const { rows } = await session.query<SealedRow>({
+  const { rows } = await session.query<TimedRow<SealedRow>>({
     name: 'sealed-after',
     text: `SELECT s.seq, s.leaf, e.id AS present, s.event_id < (SELECT audit_first_id(max(to_at)) FROM audit_partition WHERE dropped_at IS NOT NULL) AS dropped,
                   ${LINE} FROM audit_seal s LEFT JOIN audit_event e ON e.id = s.event_id
             WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq`,
     values: [after, upTo],
   });
-  return rows.map(sealedOf);
+  return timed<SealedRow>(rows).map((row) => ({
+    ...{ seq: Number(row.seq), leaf: row.leaf, dropped: row.dropped === true },
+    line: row.present === null ? undefined : row,
+  }));
 }
 
 /** One line, whether or not it has a place yet; undefined where there is none. */
@@ -136,11 +157,11 @@ export async function lineWithPlace(
   session: Session,
   id: string,
 ): Promise<{ line: RecordedLine; place: { seq: number; leaf: Hash } | undefined } | undefined> {
-  const { rows } = await session.query<RecordedLine & { seq: string | null; leaf: Hash }>(
+  const { rows } = await session.query<TimedRow & { seq: string | null; leaf: Hash }>(
     `SELECT s.seq, s.leaf, ${LINE} FROM audit_event e LEFT JOIN audit_seal s ON s.event_id = e.id WHERE e.id = $1`,
     [id],
   );
-  const [row] = rows;
+  const [row] = timed<RecordedLine & { seq: string | null; leaf: Hash }>(rows);
   if (!row) return undefined;
   const { seq, leaf, ...line } = row;
   return { line, place: seq === null ? undefined : { seq: Number(seq), leaf } };
@@ -200,26 +221,27 @@ export async function backlog(session: Session): Promise<{ lines: number; oldest
   return rows[0] ?? { lines: 0, oldest: null };
 }
 
-/** Lines that have no seal yet, in the order in which they get it, and which transactions were over when they were read. */
-export interface Unsealed {
-  readonly lines: readonly (RecordedLine & { ordinal: number })[];
-  /** Every transaction with a smaller number is over, and what it wrote was seen. */
-  readonly over: bigint;
-}
+/** A line without a seal, with the ordinal by which it gets its place. */
+export type UnsealedLine = RecordedLine & { ordinal: number };
 
-export async function unsealed(session: Session, settled: number, limit: number): Promise<Unsealed> {
-  // one statement, for both must be of one snapshot
-  const { rows } = await session.query<RecordedLine & { ordinal: string | null; over: string }>(
-    `SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS over, l.* FROM (SELECT 1) one LEFT JOIN (
-             SELECT e.ordinal, ${LINE} FROM audit_event e
-              WHERE e.ordinal > $1 AND NOT EXISTS (SELECT FROM audit_seal s WHERE s.event_id = e.id)
-              ORDER BY e.ordinal LIMIT $2) l ON true ORDER BY l.ordinal`,
+/**
+ * Begins to read lines that have no seal yet, in the order in which they get it: what was there at this moment, however long the
+ * reading takes, or parts that are read later could hold what a line knows of that comes after.
+ * @returns reads the next lines, so many at most; none: that was all
+ */
+export async function readUnsealed(
+  session: Session,
+  settled: number,
+  limit: number,
+): Promise<(most: number) => Promise<UnsealedLine[]>> {
+  await session.query(
+    `DECLARE unsealed NO SCROLL CURSOR FOR
+     SELECT e.ordinal::float8 AS ordinal, ${LINE} FROM audit_event e
+      WHERE e.ordinal > $1 AND NOT EXISTS (SELECT FROM audit_seal s WHERE s.event_id = e.id)
+      ORDER BY e.ordinal LIMIT $2`,
     [settled, limit],
   );
-  const lines = rows.flatMap(({ over: _, ordinal, ...line }) =>
-    ordinal === null ? [] : [{ ...line, ordinal: Number(ordinal) }],
-  );
-  return { lines, over: BigInt(rows[0]?.over ?? 0) };
+  return async (most) => timed((await session.query<TimedRow<UnsealedLine>>(`FETCH ${most} FROM unsealed`)).rows);
 }
 
 /** Makes a key of its own for each of these people who has none. Under the turn of {@link takeTurn} alone. */
@@ -244,17 +266,15 @@ export interface Node {
   readonly hash: Hash;
 }
 
-/** What one look seals, all of it or nothing. */
-export interface Batch {
+/** Lines that follow one another, and their leaves. */
+export interface Placed {
   /** Lines in the tree before. */
   readonly after: number;
   readonly eventIds: readonly string[];
   readonly leaves: readonly Hash[];
-  readonly nodes: readonly Node[];
-  readonly head: Head;
 }
 
-export async function writeBatch(session: Session, { after, eventIds, leaves, nodes, head }: Batch): Promise<void> {
+export async function writeSeals(session: Session, { after, eventIds, leaves }: Placed): Promise<void> {
   // cut out of one value: thousands of separate ones would cost more than their hashes
   await session.query({
     name: 'seal',
@@ -263,6 +283,10 @@ export async function writeBatch(session: Session, { after, eventIds, leaves, no
              FROM unnest($2::uuid[]) WITH ORDINALITY AS u (id, n)`,
     values: [after, eventIds, Buffer.concat(leaves)],
   });
+}
+
+/** Ends what one look seals, when all seals of it are written. */
+export async function writeHead(session: Session, head: Head, nodes: readonly Node[]): Promise<void> {
   await session.query(
     `INSERT INTO audit_node (level, index, hash) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])`,
     [nodes.map(({ level }) => level), nodes.map(({ index }) => index), nodes.map(({ hash }) => hash)],

@@ -109,6 +109,29 @@ describe('commit order', () => {
     expect(await sealedIds()).toEqual([...before, ...after]);
   });
 
+  test('what is committed while a look reads its parts comes in the next, and in its order', async () => {
+    const late = await session();
+    const ids = await write(late, 1);
+    const there = await write(one.db.pool, 1_500); // more than one part
+    const closed = await database.owner.connect();
+    await closed.query('BEGIN; LOCK TABLE audit_person_key IN ACCESS EXCLUSIVE MODE');
+    const look = one.sealer.seal();
+    await until('it waits, with one part read', async () => {
+      const { rows } = await closed.query<{ waits: boolean }>(
+        `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'audit_person_key'::regclass) AS waits`,
+      );
+      return rows[0]?.waits === true;
+    });
+    await commit(late);
+    ids.push(...(await write(one.db.pool, 1))); // could know of the one before, which has the smallest ordinal of all
+    await closed.query('COMMIT');
+    closed.release();
+    expect(await look).toBe(1_500);
+    expect(await one.sealer.seal()).toBe(2);
+    expect(await sealedIds()).toEqual([...there, ...ids]);
+    await whole();
+  });
+
   test('ids of a clock that goes back change nothing', async () => {
     const insert = `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
                     VALUES ($1, $2, 'system', 'test', 'drift.found', 'success', '{}', 'c')`;
