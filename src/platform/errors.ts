@@ -76,7 +76,6 @@ export const errorCodes = [
   'webhook_disabled',
   'events_dropped',
   'key_ended',
-  'events_dropped',
   'policy_from_file',
   'policy_locks_out',
   'database_missing',
