@@ -52,12 +52,16 @@ export class StatementsService {
 }
 
 /** @throws DomainError `invalid_input` for a question that nothing leads to, and for times that contradict each other */
-function searchOf({ from, to, command, ...query }: StatementQuery): StatementSearch {
-  if ((query.connection ?? query.person ?? query.grant ?? query.target) === undefined)
+function searchOf({ from, to, command, target, ...query }: StatementQuery): StatementSearch {
+  if ((query.connection ?? query.person ?? query.grant ?? target) === undefined)
     throw unclear('target', 'a connection, a person, a grant or a target, at least one of them.');
   if (from !== undefined && to !== undefined && from > to) throw unclear('to', 'a time that is not before from.');
-  // PostgreSQL's names of commands have no small letters
-  return { ...query, command: command?.toUpperCase(), from: from ?? null, to: to ?? null };
+  return {
+    ...query,
+    ...(target !== undefined && { target: target.toLowerCase() }), // as in the ids of what somebody owns
+    command: command?.toUpperCase(), // PostgreSQL's names of commands have no small letters
+    ...{ from: from ?? null, to: to ?? null },
+  };
 }
 
 const unclear = (field: string, wanted: string): DomainError =>

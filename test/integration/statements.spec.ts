@@ -240,6 +240,7 @@ describe('who sees what', () => {
     const all = ['seen.nobody', 'seen.ben', 'seen.ann'];
     expect(await names(carol, `target=${orders.targetId}`)).toEqual(all);
     expect(await names(await known(usher, 'bob'), `target=${orders.targetId}`)).toEqual(all);
+    expect(await names(await known(usher, 'bob'), `target=${orders.targetId.toUpperCase()}`)).toEqual(all);
     expect(await names(carol, `person=${people.ann.had.personId}`)).toEqual(['seen.ann']);
     expect(await names(carol, `grant=${people.ben.had.grantId}`)).toEqual(['seen.ben']);
   });
@@ -249,7 +250,12 @@ describe('who sees what', () => {
     for (const query of [`target=${orders.targetId}`, `person=${ann.had.personId}`, `grant=${ann.had.grantId}`])
       expect(await names(ann.client, query)).toEqual(['seen.ann']);
     expect(await names(ann.client, `connection=${sessions.ann}`)).toEqual(['seen.ann']);
-    for (const query of [`person=${ben.had.personId}`, `grant=${ben.had.grantId}`, `connection=${sessions.ben}`])
+    for (const query of [
+      `person=${ben.had.personId}`,
+      `grant=${ben.had.grantId}`,
+      `connection=${sessions.ben}`,
+      `connection=${v7()}`,
+    ])
       expect(await ask(ann.client, query)).toEqual({ items: [], nextCursor: null, gaps: [] });
     expect(await names(ann.client, `person=${ben.had.personId}&target=${orders.targetId}`)).toEqual([]);
   });

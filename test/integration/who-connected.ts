@@ -38,6 +38,7 @@ export async function peopleWithGrants(usher: Usher, target: Registered, count: 
 export async function keepGrants(usher: Usher, target: Registered, had: readonly Had[], now: Date): Promise<void> {
   const rows = JSON.stringify(had);
   const { owner } = usher.database;
+  const profileId = target.profiles['reporting-read'] ?? target.profiles['invoices-read'];
   const from = `FROM jsonb_to_recordset($1) AS r ("grantId" uuid, "personId" uuid, login text, opened timestamptz, ended timestamptz)`;
   await owner.query(
     `INSERT INTO login_name SELECT DISTINCT r.login, r."personId", now() ${from} ON CONFLICT DO NOTHING`,
@@ -46,13 +47,13 @@ export async function keepGrants(usher: Usher, target: Registered, had: readonly
   await owner.query(
     `INSERT INTO request (id, grant_id, target_id, profile_id, person_id, login, database, duration_minutes, reason, method, mode, state, approvals_needed, plan, created_at, decide_by, decided_at)
      SELECT gen_random_uuid(), r."grantId", $2, $3, r."personId", r.login, 'orders', 30, 'why', 'iam', 'session', 'approved', 0, '{}', r.opened, r.opened, r.opened ${from}`,
-    [rows, target.targetId, target.profiles['reporting-read']],
+    [rows, target.targetId, profileId],
   );
   await owner.query(
     `INSERT INTO access_grant (id, request_id, target_id, profile_id, person_id, login, database, guard_profile, groups, connection_limit, method, mode, state, starts_at, ends_at, created_at)
      SELECT r."grantId", q.id, $2, $3, r."personId", r.login, 'orders', 'reporting-read', '{readers}', 5, 'iam', 'session', 'opening', r.opened, r.ended, r.opened
        FROM request q JOIN (SELECT * ${from}) r ON r."grantId" = q.grant_id`,
-    [rows, target.targetId, target.profiles['reporting-read']],
+    [rows, target.targetId, profileId],
   );
   await owner.query(`UPDATE access_grant g SET state = 'active', opened_at = g.starts_at WHERE g.target_id = $1`, [
     target.targetId,
