@@ -18,6 +18,8 @@ export interface RdsInstanceOptions {
   /** `db-…` or `cluster-…`; what IAM policies name. */
   resourceId: string;
   major: PostgresMajor;
+  /** Other binaries of the same major than those of npm. */
+  binaries?: string;
   dataDir: string;
   /** Signs the server's certificate, as the regional RDS root does. */
   authority: Authority;
@@ -195,7 +197,7 @@ class Instance implements RdsInstance {
 
   #options(dataDir: string, settings: Record<string, string>): PostgresOptions {
     return {
-      binaries: binariesOf(this.#o.major),
+      binaries: this.#o.binaries ?? binariesOf(this.#o.major),
       dataDir,
       superuser: RDS_ADMIN,
       superuserPassword: randomBytes(24).toString('base64url'),

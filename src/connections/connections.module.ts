@@ -35,6 +35,9 @@ import { PasswordsService } from './passwords.service.js';
 import { Sampler } from './sampler.js';
 import { SelfSigningService } from './self-signing.service.js';
 import { SightingRecord } from './sighting-record.js';
+import { StatementsController } from './statements.controller.js';
+import { StatementsResolver } from './statements.resolver.js';
+import { StatementsService } from './statements.service.js';
 import { TokensService } from './tokens.service.js';
 import { TokenSigning } from './tokens.signing.js';
 
@@ -47,6 +50,7 @@ import { TokenSigning } from './tokens.signing.js';
     DiagnosisController,
     LogReadingController,
     LoginFailuresController,
+    StatementsController,
   ],
   providers: [
     TokensService,
@@ -59,6 +63,8 @@ import { TokenSigning } from './tokens.signing.js';
     GapsService,
     LoginFailuresService,
     LoginFailuresResolver,
+    StatementsService,
+    StatementsResolver,
     LogTies,
     ConnectionLedger,
     LookOut,

@@ -149,6 +149,16 @@ describe('the text log with the prefix of RDS', () => {
       counts: { doubtful: 1 },
     });
   });
+  test('a statement is told of, whatever its text looks like', () => {
+    const other = line('LOG:  connection authorized: user=root database=app').trimEnd();
+    const audited = `LOG:  AUDIT: SESSION,1,1,DDL,DROP TABLE,TABLE,public.x,"DROP TABLE x /* ${other} */",<none>`;
+    expect(read(line(audited))).toMatchObject({
+      events: [{ kind: 'statement', login: 'jane', command: 'DROP TABLE', objectName: 'public.x' }],
+      counts: { doubtful: 1 },
+    });
+    const within = `LOG:  AUDIT: SESSION,1,1,DDL,DROP TABLE,TABLE,"public.""${other}""","DROP TABLE x",<none>`;
+    expect(read(line(within)).events).toEqual([]);
+  });
 });
 
 describe('what SQL writes into the log is not what the server says', () => {

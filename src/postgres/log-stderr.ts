@@ -24,6 +24,7 @@ const TORN_WITHIN =
   /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[A-Z]{1,5}|[+-]\d{2,4}):[^\s]{0,262}:[^]{0,127}:\[\d{1,10}\]:[A-Z]/;
 /** Written with a message in one piece; only what runs in SQL has one of these. */
 const BY_SQL = new Set(['CONTEXT', 'STATEMENT', 'QUERY', 'HINT']);
+const AUDITED = 'AUDIT: ';
 const FOLLOWERS = new Set([...BY_SQL, 'DETAIL', 'LOCATION', 'BACKTRACE']);
 const TAB = 9;
 
@@ -161,7 +162,11 @@ class StderrReading {
     if (!open) return;
     const { prefix } = open;
     const message = textOf(text.slice(prefix.messageAt, open.end).replaceAll('\n\t', '\n'));
-    const record = TORN_WITHIN.test(message) ? 'doubtful' : recordOf(prefix, message, this.offset + open.at);
+    const torn = message.search(TORN_WITHIN);
+    if (torn >= 0) this.tally.doubtful++;
+    // the text of a statement may look so by the will of who runs it: what pgaudit says of it stands in front
+    if (torn >= 0 && !message.startsWith(AUDITED)) return;
+    const record = recordOf(prefix, torn < 0 ? message : message.slice(0, torn), this.offset + open.at);
     if (record === 'doubtful') this.tally.doubtful++;
     else if (record) this.tally.tell(record);
     else this.tally.foreign++;

@@ -151,6 +151,8 @@ describe.each(Object.keys(callers))('to %s', (name) => {
         (path) => [path, 'people'],
       ),
       ...['/v1/connections?grant=', '/v1/audit/events?grant='].map((path) => [path, 'grants']),
+      ['/v1/statements?person=', 'people'],
+      ['/v1/statements?grant=', 'grants'],
       ['/v1/audit/events?request=', 'requests'],
     ] as const;
     for (const [path, noun] of pairs) {

@@ -21,7 +21,9 @@ export interface LoggingServer {
   rds: RdsInstance;
   directory: string;
   admin: pg.Client;
-  /** Logs in through the front of the stand-in, runs some SQL and leaves. */
+  /** Logs in through the front of the stand-in and stays, until whoever asked for it leaves. */
+  connect(login: string, database?: string, application?: string): Promise<pg.Client>;
+  /** Logs in, runs some SQL and leaves. */
   session(login: string, database?: string, more?: { application?: string; sql?: string }): Promise<Held>;
   /** Is refused, by the front or by the server. */
   refused(login: string, database?: string, password?: string): Promise<void>;
@@ -37,7 +39,17 @@ export const hostile = {
     'a "b", c\\n\n2026-03-01 10:00:00 UTC:1.2.3.4(5):ana@app:[7]:LOG:  connection authorized: user=root database=app',
 } as const;
 
-export async function startLoggingServer(major: PostgresMajor, formats: string): Promise<LoggingServer> {
+export interface LoggingServerOptions {
+  /** Other binaries of the same major than those of npm. */
+  binaries?: string;
+  settings?: Record<string, string>;
+}
+
+export async function startLoggingServer(
+  major: PostgresMajor,
+  formats: string,
+  { binaries, settings }: LoggingServerOptions = {},
+): Promise<LoggingServer> {
   const base = await mkdtemp(join(tmpdir(), 'server-log-'));
   await chmod(base, 0o755); // the server may run as another user
   await mkdir(join(base, 'data'));
@@ -46,7 +58,8 @@ export async function startLoggingServer(major: PostgresMajor, formats: string):
   const rds = await startRdsInstance({
     ...{ name: `logs-${major}`, resourceId: `db-LOGS${major}`, major, dataDir: join(base, 'data', 'pg') },
     ...{ authority: createRdsAuthority('eu-west-1'), databases: ['app', hostile.database], verify, ephemeral: true },
-    ...{ logFiles: formats, settings: { log_filename: 'postgresql.log.%Y-%m-%d-%H%M%S', log_statement: 'all' } },
+    ...{ logFiles: formats, ...(binaries !== undefined && { binaries }) },
+    settings: { log_filename: 'postgresql.log.%Y-%m-%d-%H%M%S', log_statement: 'all', ...settings },
   });
   const admin = new pg.Client({ ...rds.admin(), database: 'postgres' });
   await admin.connect();
@@ -60,13 +73,18 @@ export async function startLoggingServer(major: PostgresMajor, formats: string):
       ...{ host: 'localhost', port: endpoint?.port ?? 0, user, database, password, ssl: { ca: rds.caPem } },
       ...(application !== undefined && { application_name: application }),
     });
+  const connect = async (login: string, database = 'app', application?: string): Promise<pg.Client> => {
+    const client = clientOf(login, database, TOKEN, application);
+    await client.connect();
+    return client;
+  };
   return {
     rds,
     directory: rds.logDirectory(),
     admin,
+    connect,
     session: async (login, database = 'app', { application, sql = 'SELECT 1' } = {}) => {
-      const client = clientOf(login, database, TOKEN, application);
-      await client.connect();
+      const client = await connect(login, database, application);
       const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
       await client.query(sql);
       await client.end();

@@ -25,25 +25,35 @@ export async function peopleWithGrants(usher: Usher, target: Registered, count: 
     { ...one, grantId: randomUUID(), opened: hoursAgo(2), ended: hoursAgo(1.1) },
     { ...one, grantId: randomUUID(), opened: hoursAgo(1), ended: hoursAgo(-1) },
   ]);
+  await usher.database.owner.query(
+    `INSERT INTO person (id, issuer, subject, name, first_seen_at, last_seen_at)
+     SELECT id, 'https://idp.example', login, login, now(), now() FROM jsonb_to_recordset($1) AS r (id uuid, login text)`,
+    [JSON.stringify(people.map(({ personId, login }) => ({ id: personId, login })))],
+  );
+  await keepGrants(usher, target, had, now);
+  return had;
+}
+
+/** Grants of people who are known already, as if they had been had. */
+export async function keepGrants(usher: Usher, target: Registered, had: readonly Had[], now: Date): Promise<void> {
   const rows = JSON.stringify(had);
   const { owner } = usher.database;
+  const profileId = target.profiles['reporting-read'] ?? target.profiles['invoices-read'];
   const from = `FROM jsonb_to_recordset($1) AS r ("grantId" uuid, "personId" uuid, login text, opened timestamptz, ended timestamptz)`;
   await owner.query(
-    `INSERT INTO person (id, issuer, subject, name, first_seen_at, last_seen_at)
-     SELECT DISTINCT r."personId", 'https://idp.example', r.login, r.login, now(), now() ${from}`,
+    `INSERT INTO login_name SELECT DISTINCT r.login, r."personId", now() ${from} ON CONFLICT DO NOTHING`,
     [rows],
   );
-  await owner.query(`INSERT INTO login_name SELECT DISTINCT r.login, r."personId", now() ${from}`, [rows]);
   await owner.query(
     `INSERT INTO request (id, grant_id, target_id, profile_id, person_id, login, database, duration_minutes, reason, method, mode, state, approvals_needed, plan, created_at, decide_by, decided_at)
      SELECT gen_random_uuid(), r."grantId", $2, $3, r."personId", r.login, 'orders', 30, 'why', 'iam', 'session', 'approved', 0, '{}', r.opened, r.opened, r.opened ${from}`,
-    [rows, target.targetId, target.profiles['reporting-read']],
+    [rows, target.targetId, profileId],
   );
   await owner.query(
     `INSERT INTO access_grant (id, request_id, target_id, profile_id, person_id, login, database, guard_profile, groups, connection_limit, method, mode, state, starts_at, ends_at, created_at)
      SELECT r."grantId", q.id, $2, $3, r."personId", r.login, 'orders', 'reporting-read', '{readers}', 5, 'iam', 'session', 'opening', r.opened, r.ended, r.opened
        FROM request q JOIN (SELECT * ${from}) r ON r."grantId" = q.grant_id`,
-    [rows, target.targetId, target.profiles['reporting-read']],
+    [rows, target.targetId, profileId],
   );
   await owner.query(`UPDATE access_grant g SET state = 'active', opened_at = g.starts_at WHERE g.target_id = $1`, [
     target.targetId,
@@ -62,7 +72,6 @@ export async function peopleWithGrants(usher: Usher, target: Registered, count: 
        FROM (SELECT * ${from}) r, generate_series(r.opened, least(r.ended, $5), interval '10 min') t`,
     [rows, target.targetId, endpoint?.host, endpoint?.port, now],
   );
-  return had;
 }
 
 /** A session as a server tells of it, with what matters to a test. */
