@@ -18,20 +18,17 @@ export async function measureSampling(size: Size, seconds: number): Promise<void
     console.log(
       `first    ${((performance.now() - since) / 1_000).toFixed(1)} s until all were entered and ${first.rows} sessions were kept`,
     );
+    const entering = await agesUntil(stage, (oldest, passed) => oldest < passed);
+    console.log(
+      `then     the oldest of all ${worstOf(entering).toFixed(2)} s ago at the worst, until each was looked at again`,
+    );
     const [before, began] = [await stage.processor(), performance.now()];
-    const ages: number[] = [];
-    while (performance.now() - began < seconds * 1_000) {
-      const { oldest, gaps } = await stage.looks();
-      if (gaps > 0) throw new Error(`${gaps} endpoints did not answer`);
-      ages.push(oldest);
-      await wait(ASK_MS);
-    }
+    const ages = await agesUntil(stage, (_, passed) => passed >= seconds);
     const looks = (size.targets * ((performance.now() - began) / 1_000)) / size.intervalSeconds;
     const each = (((await stage.processor()) - before) / looks) * 1_000;
     const floor = ((await stage.floor(size.targets)) / size.targets) * 1_000;
-    ages.sort((a, b) => a - b);
-    const worst = ages.at(-1) ?? NaN;
-    const middle = ages[Math.floor(ages.length / 2)] ?? NaN;
+    const worst = worstOf(ages);
+    const middle = ages.toSorted((a, b) => a - b)[Math.floor(ages.length / 2)] ?? NaN;
     console.log(
       `looks    the oldest of all ${middle.toFixed(2)} s ago in the middle, ${worst.toFixed(2)} s at the worst`,
     );
@@ -55,3 +52,24 @@ async function untilAll(stage: ConnectionsStage, size: Size): Promise<Looks> {
     await wait(ASK_MS);
   }
 }
+
+/**
+ * How old the oldest look was, in seconds, at each of many questions.
+ * @param enough by the last of them, and the seconds that passed since the first
+ */
+async function agesUntil(
+  stage: ConnectionsStage,
+  enough: (oldest: number, passed: number) => boolean,
+): Promise<number[]> {
+  const began = performance.now();
+  const ages: number[] = [];
+  for (;;) {
+    const { oldest, gaps } = await stage.looks();
+    if (gaps > 0) throw new Error(`${gaps} endpoints did not answer`);
+    ages.push(oldest);
+    if (enough(oldest, (performance.now() - began) / 1_000)) return ages;
+    await wait(ASK_MS);
+  }
+}
+
+const worstOf = (ages: readonly number[]): number => Math.max(...ages);

@@ -8,9 +8,10 @@ npm run bench -- connections --part sample [--targets 200] [--sessions 100] [--i
 
 lines   reads a PostgreSQL log of so many lines in each of its formats, and in turns with it its floor: the same bytes split
         into lines. One thread, warm; lines a second, the median of the rounds.
-sample  looks at so many targets with so many sessions each, every interval, after all were seen once. One PostgreSQL with real
-        sessions is registered under many names: each has a connection of its own, and rows of its own in the state. The floor is
-        the bare query on one kept connection. Fails when an endpoint was not looked at within an interval.`;
+sample  looks at so many targets with so many sessions each, every interval, after all were entered and looked at once more.
+        One PostgreSQL with real sessions is registered under many names: each has a connection of its own, and rows of its own in
+        the state. The floor is the bare query on one kept connection. Fails when an endpoint was not looked at within an interval,
+        as it may also on a machine that has other things to do.`;
 
 const option = (text: string) => ({ type: 'string', default: text }) as const;
 const { values } = parseArgs({

@@ -70,6 +70,12 @@ const rows = async (id: string): Promise<Row[]> => {
 const log = async (id: string): Promise<Log> => (await dave.get<Log>(`/v1/targets/${id}/server-log`)).body;
 const logins = async (id: string): Promise<(string | null)[]> => (await rows(id)).map(({ login }) => login);
 
+/** Who logged in where, the first first. */
+const byEndpoint = async (id: string): Promise<unknown[]> => {
+  const text = `SELECT v.login, e.kind FROM server_log_event v JOIN endpoint e ON e.id = v.endpoint_id WHERE v.target_id = $1 ORDER BY v.at`;
+  return (await usher.database.owner.query(text, [id])).rows;
+};
+
 let second = 0;
 /** A line of the text log, each a second after the one before. */
 function line(login: string, pid = 100 + second): string {
@@ -201,18 +207,11 @@ describe('files', () => {
     writeFileSync(join(readers, 'postgresql.log.1'), line('ben'));
     await look(id);
     await look(id);
-    const kept = async (): Promise<unknown[]> =>
-      (
-        await usher.database.owner.query(
-          `SELECT v.login, e.kind FROM server_log_event v JOIN endpoint e ON e.id = v.endpoint_id WHERE v.target_id = $1 ORDER BY v.at`,
-          [id],
-        )
-      ).rows;
     const told = [
       { login: 'ana', kind: 'writer' },
       { login: 'ben', kind: 'reader' },
     ];
-    expect(await kept()).toEqual(told);
+    expect(await byEndpoint(id)).toEqual(told);
     const path = `/v1/targets/${id}`;
     const refused = await dave.patch(path, { furtherLogs: [{ ...further(other)[0], port: 1 }] });
     expect(refused).toMatchObject({ status: 400, body: { code: 'invalid_input' } });
@@ -221,7 +220,7 @@ describe('files', () => {
     expect((await dave.patch(path, { furtherLogs: further(other) })).status).toBe(200);
     await look(id);
     await look(id);
-    expect(await kept()).toEqual([...told, { login: 'cleo', kind: 'reader' }]);
+    expect(await byEndpoint(id)).toEqual([...told, { login: 'cleo', kind: 'reader' }]);
     expect((await log(id)).gaps).toEqual([]); // what is no longer asked for is not lost
     const { data } = await dave.graphql(`{ target(id: "${id}") { furtherLogs { connectHost port place } } }`);
     expect(data).toEqual({ target: { furtherLogs: further(other) } });
@@ -348,6 +347,45 @@ describe('AWS', () => {
     await look(id);
     expect(await logins(id)).toEqual(['ana', 'ben', 'cleo']);
     aws.rds.remove('db-WATCHED');
+  });
+
+  test('a read replica has a log of its own, in RDS and in CloudWatch', async () => {
+    const { aws, targets } = usher.standIn;
+    const replica = { connectHost: 'replica.example.com', port: 5432 };
+    const resourceOf = (instance: string): string => `db-${instance.toUpperCase()}`;
+    const groupOf = (instance: string): string => `/aws/rds/instance/${instance}/postgresql`;
+    const logs = { one: line('ana'), two: line('ben') };
+    for (const [identifier, text] of Object.entries(logs)) {
+      const logDirectory = directory();
+      writeFileSync(join(logDirectory, 'postgresql.log.2026-03-01-10'), text);
+      aws.rds.addInstance({ identifier, resourceId: resourceOf(identifier), engineVersion: '17.4', logDirectory });
+      aws.logs.put(groupOf(identifier), identifier, [{ timestamp: 1_772_359_200_000, message: text.trimEnd() }]);
+    }
+    const endpoints = [...targets.billing.registration.target.endpoints, { kind: 'reader', ...replica }];
+    const further = (place: string) => ({
+      resourceId: resourceOf('one'),
+      endpoints,
+      furtherLogs: [{ ...replica, place }],
+    });
+    const id = await target({ ...further('two'), logSource: 'rds' });
+    const told = [
+      { login: 'ana', kind: 'instance' },
+      { login: 'ben', kind: 'reader' },
+    ];
+    await look(id);
+    await look(id);
+    expect(await byEndpoint(id)).toEqual(told);
+    const next = {
+      logSource: 'cloudwatch',
+      logPlace: groupOf('one'),
+      furtherLogs: further(groupOf('two')).furtherLogs,
+    };
+    expect((await dave.patch(`/v1/targets/${id}`, next)).status).toBe(200);
+    await look(id);
+    await look(id);
+    expect(await byEndpoint(id)).toEqual([told[0], told[0], told[1], told[1]]);
+    expect((await log(id)).gaps).toEqual([]);
+    for (const identifier of Object.keys(logs)) aws.rds.remove(resourceOf(identifier));
   });
 
   test('where AWS refuses, the problem says what is missing, and nothing is lost', async () => {
