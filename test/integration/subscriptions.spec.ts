@@ -1,4 +1,6 @@
 /** Subscriptions over real WebSockets: who hears what, in which order, where it goes on, and what ends it. */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { AuditService } from '../../src/audit/audit.service.js';
@@ -9,7 +11,7 @@ import { later, newService, seen } from '../support/services.ts';
 import { codeOf, Line, rawSocket, type Heard } from '../support/subscriptions.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 import { until } from '../support/until.ts';
-import { seal } from '../support/webhooks.ts';
+import { record, seal } from '../support/webhooks.ts';
 
 let usher: Usher;
 let target: Registered;
@@ -187,6 +189,31 @@ describe('somebody who listens', () => {
       { action: 'connection.flagged', targetId, flags: ['unknown_login'], connections: [{ login: 'intruder' }] },
     ]);
     expect(foreign.events).toEqual([]);
+  });
+
+  test('can do it by the example of docs/webhooks.md', async () => {
+    const ana = await seen(usher);
+    const text = readFileSync('docs/webhooks.md', 'utf8');
+    const example = /```js\n(.*?)```/s
+      .exec(text)?.[1]
+      ?.replace('wss://usher.example.com', usher.url.replace('http', 'ws'));
+    const program = spawn(process.execPath, ['--input-type=module', '--eval', example ?? ''], {
+      env: { USHER_TOKEN: ana.token },
+    });
+    onTestFinished(() => {
+      program.kill();
+    });
+    let said = '';
+    for (const stream of [program.stdout, program.stderr]) stream.on('data', (chunk) => (said += String(chunk)));
+    await until('its connection', async () => usher.app.get(Sockets).count > 0);
+    const { id: requestId, grantId, personId: subjectId } = await open(usher, ana.client, target);
+    const about = { requestId, grantId, subjectId, targetId: target.targetId };
+    await until('what it says', async () => {
+      await record(usher, 'grant.extend', about); // it may only now begin to listen
+      await seal(usher);
+      return said.includes('grant.extend');
+    });
+    expect(said).toContain(grantId);
   });
 
   test('who is slow makes nothing pile up, and misses nothing', async () => {
