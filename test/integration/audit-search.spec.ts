@@ -56,6 +56,8 @@ interface Plan {
   'Node Type': string;
   'Relation Name'?: string;
   'Index Cond'?: string;
+  'Actual Rows'?: number;
+  'Rows Removed by Filter'?: number;
   Plans?: Plan[];
 }
 const flat = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flat)];
@@ -74,6 +76,31 @@ describe('an index is behind each filter', () => {
       for (const condition of conditions) expect(asked).toMatch(condition);
     }
   });
+});
+
+test('a page of who acts for themselves alone reads no more than it shows', async () => {
+  const session = await database.owner.connect();
+  try {
+    await session.query('BEGIN');
+    await session.query(
+      `INSERT INTO audit_event (id, at, actor_kind, actor_id, actor_name, subject_id, action, outcome, details, correlation_id)
+       SELECT gen_random_uuid(), now(), 'person', $1, 'x', $1, 'token.mint', 'success', '{}', 'x' FROM generate_series(1, 2000)`,
+      [idOf(1, 900)],
+    );
+    await session.query('ANALYZE audit_event');
+    const { text, values } = page(waysTo({ person: idOf(1, 900) }, all), undefined, 51);
+    const { rows } = await session.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+      `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
+      values,
+    );
+    const read = flat(rows[0]?.['QUERY PLAN'][0].Plan as Plan)
+      .filter((node) => 'Relation Name' in node)
+      .map((node) => (node['Actual Rows'] ?? 0) + (node['Rows Removed by Filter'] ?? 0));
+    expect(read.reduce((sum, lines) => sum + lines, 0)).toBeLessThan(2 * 51 + 20); // by each way, and a look at each month
+  } finally {
+    await session.query('ROLLBACK');
+    session.release();
+  }
 });
 
 test('any filters together, seen by anybody, are the lines for which all of them hold, newest first and once', async () => {
