@@ -14,7 +14,7 @@ export interface Search extends Pick<
 }
 
 /** Rows of `connection` or `access_grant`, by the alias, that somebody may see. */
-export const visibleTo = (seen: Visibility, alias: 'c' | 'g'): Prisma.Sql => {
+export const visibleTo = (seen: Visibility, alias: 'c' | 'k' | 'g'): Prisma.Sql => {
   if (seen.all) return Prisma.sql`true`;
   const [person, target] = [Prisma.raw(`${alias}.person_id`), Prisma.raw(`${alias}.target_id`)];
   return Prisma.sql`(${person} = ${seen.personId}::uuid OR ${target} = ANY (${[...seen.targetIds]}::uuid[]))`;

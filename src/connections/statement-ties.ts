@@ -20,16 +20,8 @@ const roundedUp = (start: string): string =>
 const serverOf = (alias: string): string =>
   `coalesce((SELECT s.same_as FROM endpoint_look s WHERE s.endpoint_id = ${alias}.endpoint_id), ${alias}.endpoint_id)`;
 
-/**
- * The end of a session by the target's clock, and some seconds.
- * @param session alias of a row of `connection`
- * @param look alias of the last look at its endpoint, joined from the left
- */
-export const lastMoment = (session: string, look: string): string =>
-  `coalesce(${session}.ended_at + make_interval(secs => coalesce(${look}.clock_ahead_ms, 0) / 1000 + ${END_SECONDS}), 'infinity')`;
-
-/** The first moment, by the target's clock, that an event of a session may have. */
-export const firstMoment = (session: string): string => `${session}.backend_start - interval '1 s'`;
+/** The end of a session, a row `k` of `connection` with the last look `l` at its endpoint, by the target's clock, and some seconds. */
+const ENDED = `coalesce(k.ended_at + make_interval(secs => coalesce(l.clock_ahead_ms, 0) / 1000 + ${END_SECONDS}), 'infinity')`;
 
 /** `%c` in csv and json: the start of the process in seconds and its pid, hexadecimal. */
 const SAME_PROCESS = `(e.session_id IS NULL OR EXISTS (
@@ -37,9 +29,12 @@ const SAME_PROCESS = `(e.session_id IS NULL OR EXISTS (
    WHERE e.session_id = to_hex(floor(extract(epoch FROM k.backend_start))::bigint + d) || '.' || to_hex(k.pid)))`;
 
 /** Whoever has the pid later, by whatever login, has ended this session by then. */
-const PID_IS_ANOTHERS = `EXISTS (
-  SELECT 1 FROM connection n WHERE n.target_id = k.target_id AND n.pid = k.pid AND n.backend_start > k.backend_start AND n.backend_start <= e.at
-     AND ${roundedUp('n.backend_start')} <= e.at AND ${serverOf('n')} = ${serverOf('k')})`;
+const NEXT = `connection n WHERE n.target_id = k.target_id AND n.pid = k.pid AND n.backend_start > k.backend_start AND ${serverOf('n')} = ${serverOf('k')}`;
+const PID_IS_ANOTHERS = `EXISTS (SELECT 1 FROM ${NEXT} AND n.backend_start <= e.at AND ${roundedUp('n.backend_start')} <= e.at)`;
+
+/** The first and the last moment, by the target's clock, that an event of `k` with `l` may have. */
+export const FIRST_MOMENT = `k.backend_start - interval '1 s'`;
+export const LAST_MOMENT = `least(${ENDED}, (SELECT min(${roundedUp('n.backend_start')}) FROM ${NEXT}))`;
 
 /**
  * The id of the session of `e`, a row of `server_log_event`; nothing where there is none, or more than one. A session whose start
@@ -48,6 +43,6 @@ const PID_IS_ANOTHERS = `EXISTS (
 export const TIED = `
   SELECT (array_agg(k.id ORDER BY k.id))[1] AS id FROM connection k LEFT JOIN endpoint_look l ON l.endpoint_id = k.endpoint_id
    WHERE k.target_id = e.target_id AND k.pid = e.pid AND k.login = e.login AND k.backend_start > 'epoch' AND k.backend_start < e.at + ${CUT}
-     AND e.at <= ${lastMoment('k', 'l')} AND (e.endpoint_id IS NULL OR ${serverOf('k')} = ${serverOf('e')})
+     AND e.at <= ${ENDED} AND (e.endpoint_id IS NULL OR ${serverOf('k')} = ${serverOf('e')})
      AND ${SAME_PROCESS} AND NOT ${PID_IS_ANOTHERS}
   HAVING count(DISTINCT (${serverOf('k')}, k.backend_start)) = 1`;

@@ -2,9 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { statementsOf, type StatementSearch } from '../../src/connections/statements.queries.js';
+import {
+  statementsOfSessions,
+  statementsOfTarget,
+  type StatementSearch,
+} from '../../src/connections/statements.queries.js';
 import { StatementClass } from '../../src/connections/statements.contract.js';
-import type { Visibility } from '../../src/policy/visibility.js';
 import { known, newName, register, someone, type Registered } from '../support/people.ts';
 import { seen } from '../support/services.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
@@ -371,32 +374,59 @@ describe('an index is behind each question, however long the log is', () => {
   });
 
   const none = { command: undefined, from: null, to: null };
-  const everything: Visibility = { all: true, personId: null, targetIds: [] };
-  test.each<[string, string, () => Partial<StatementSearch>, (() => Visibility)?]>([
-    ['target', 'server_log_event_target_id_at_idx', () => ({ target: orders.targetId })],
-    ['object', 'server_log_event_object', () => ({ target: orders.targetId, object: 'public.t7' })],
-    ['class', 'server_log_event_class', () => ({ target: orders.targetId, class: StatementClass.DDL })],
-    ['person', 'server_log_event_target_id_pid_at_idx', () => ({ person: people.ann.had.personId })],
-    ['grant', 'server_log_event_target_id_pid_at_idx', () => ({ grant: people.ann.had.grantId })],
-    ['connection', 'server_log_event_target_id_pid_at_idx', () => ({ connection: randomUUID() })],
-    [
-      'one’s own on a target',
-      'server_log_event_target_id_pid_at_idx',
-      () => ({ target: orders.targetId }),
-      () => ({ all: false, personId: people.ann.had.personId, targetIds: [] }),
-    ],
-  ])('%s', async (_, index, search, sight) => {
+  const explained = async ({ text, values }: { text: string; values: unknown[] }): Promise<Plan[]> => {
+    const { rows } = await usher.database.owner.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+      `EXPLAIN (FORMAT JSON) ${text}`,
+      values,
+    );
+    return flat(rows[0]?.['QUERY PLAN'][0].Plan as Plan);
+  };
+  const scanned = (nodes: readonly Plan[]): (string | undefined)[] =>
+    nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
+
+  test.each<[string, string, Partial<StatementSearch>]>([
+    ['all of a target', 'server_log_event_target_id_at_idx', {}],
+    ['an object', 'server_log_event_object', { object: 'public.t7' }],
+    ['a class', 'server_log_event_class', { class: StatementClass.DDL }],
+  ])('%s', async (_, index, search) => {
     for (const before of [undefined, v7()]) {
-      const sql = statementsOf(sight?.() ?? everything, { ...none, ...search() }, { before, take: 51 });
-      const { rows } = await usher.database.owner.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-        `EXPLAIN (FORMAT JSON) ${sql.text}`,
-        sql.values as unknown[],
-      );
-      const nodes = flat(rows[0]?.['QUERY PLAN'][0].Plan as Plan);
-      expect(
-        nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']),
-      ).not.toContain('server_log_event');
+      const asked = { ...none, target: orders.targetId, ...search };
+      const nodes = await explained(statementsOfTarget(asked, { before, take: 51 }));
+      expect(scanned(nodes)).toEqual([]);
       expect(nodes.map((node) => node['Index Name'])).toContain(index);
     }
+  });
+
+  test('some sessions, of whatever person or grant', async () => {
+    const { rows } = await usher.database.owner.query<{ id: string }>('SELECT id FROM connection LIMIT 20');
+    const ids = rows.map(({ id }) => id);
+    for (const before of [undefined, v7()]) {
+      const nodes = await explained(statementsOfSessions(ids, none, { before, take: 51 }));
+      expect(scanned(nodes)).not.toContain('server_log_event');
+      expect(nodes.map((node) => node['Index Name'])).toContain('server_log_event_target_id_pid_at_idx');
+    }
+  });
+
+  test('of many sessions the first page is the newest, and one after the other they are all', async () => {
+    const { personId } = people.ann.had;
+    const { rows } = await usher.database.owner.query<{ id: string; at: Date }>(
+      `SELECT e.id, e.at FROM server_log_event e WHERE e.kind = 'statement' AND e.at >= $1 AND EXISTS (
+         SELECT 1 FROM connection c WHERE c.person_id = $2 AND c.pid = e.pid AND c.backend_start <= e.at AND NOT EXISTS (
+           SELECT 1 FROM connection n WHERE n.pid = c.pid AND n.backend_start > c.backend_start AND n.backend_start <= e.at))
+        ORDER BY e.at DESC, e.id DESC`,
+      [at(100_000), personId],
+    );
+    // whole seconds: what happened in the very second in which a pid changed hands is nobody's
+    const sure = new Set(rows.map(({ id }) => id));
+    const found: string[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const from = `from=${at(100_000).toISOString()}&limit=100`;
+      const page: Page = await ask(carol, `person=${personId}&${from}${cursor && `&cursor=${cursor}`}`);
+      found.push(...page.items.map(({ id }) => id));
+      cursor = page.nextCursor;
+    }
+    expect(found.filter((id) => !sure.has(id))).toEqual([]);
+    expect(found).toEqual(rows.map(({ id }) => id).filter((id) => found.includes(id)));
+    expect(found.length).toBeGreaterThan(sure.size - 40);
   });
 });
