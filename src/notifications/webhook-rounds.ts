@@ -81,10 +81,12 @@ export class WebhookRounds {
   /** What came on record while nothing was sent was let go meanwhile: to pass over it is for a person to say. */
   private async halt({ id, cursor }: WebhookRow, lost: number): Promise<void> {
     await this.db.tx(async (tx) => {
-      if ((await tx.webhook.count({ where: { id, cursor, state: 'enabled' } })) === 0) return; // somebody moved it meanwhile
+      if ((await tx.webhook.count({ where: { id } })) === 0) return; // taken away meanwhile
+      const webhook = await lockWebhook(tx, id);
+      if (webhook.cursor !== cursor || webhook.state !== 'enabled') return; // somebody says already from where it goes on
       const upTo = Math.max(lost, await this.feed.droppedUpTo(tx));
       const reason = `Events from ${cursor + 1n} to ${upTo} are not all kept any more: replay from ${upTo + 1}.`;
-      await this.end(tx, await lockWebhook(tx, id), { state: 'failing', reason });
+      await this.end(tx, webhook, { state: 'failing', reason });
     });
   }
 
