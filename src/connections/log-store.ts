@@ -4,7 +4,7 @@ import type { Prisma, ServerLogEvent as EventRow, ServerLogFile as FileRow } fro
 import { Clock } from '../platform/clock.js';
 import { Database, type Tx } from '../platform/state/database.js';
 import type { ServerLogEvent, ServerLogReading } from '../postgres/server-log.contract.js';
-import { insertEvents } from './log-events.queries.js';
+import { insertEvents, noteLeftOut } from './log-events.queries.js';
 import type { LogCursor, LogFile } from './log-source.js';
 
 /** Rows in one statement. */
@@ -70,9 +70,13 @@ export class LogStore {
     return this.db.client.serverLogFile.update({ where: { id: row.id }, data });
   }
 
-  private async keep(tx: Tx, { id, targetId, endpointId }: FileRow, events: readonly ServerLogEvent[]): Promise<void> {
-    const rows = events.map((event) => ({ ...columnsOf(event), id: v7(), fileId: id, targetId, endpointId }));
-    for (let from = 0; from < rows.length; from += ROWS) await insertEvents(tx, rows.slice(from, from + ROWS));
+  private async keep(tx: Tx, file: FileRow, events: readonly ServerLogEvent[]): Promise<void> {
+    const { id: fileId, targetId, endpointId } = file;
+    const rows = events.map((event) => ({ ...columnsOf(event), id: v7(), fileId, targetId, endpointId }));
+    for (let from = 0; from < rows.length; from += ROWS) {
+      const leftOut = await insertEvents(tx, rows.slice(from, from + ROWS));
+      if (leftOut) await noteLeftOut(tx, file, leftOut);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** What logs of servers said is let go when it is old enough: bit by bit, on record, nothing that is needed, and never read back. */
 import { randomUUID } from 'node:crypto';
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { v7 } from 'uuid';
@@ -123,6 +123,54 @@ describe('a file that is still there', () => {
       await look(id);
     }
     expect(new Set(await logins(id))).toEqual(new Set(['young']));
+  });
+});
+
+describe('what is too old when it is read at last', () => {
+  interface Gap {
+    kind: string;
+    from: string;
+    to: string | null;
+    recoveredAt: string | null;
+    detail: string;
+  }
+  const gaps = async (id: string): Promise<Gap[]> =>
+    (await dave.get<{ gaps: Gap[] }>(`/v1/targets/${id}/server-log`)).body.gaps;
+  const toTheSecond = (at: Date): string => `${at.toISOString().slice(0, 19)}.000Z`;
+
+  test('after an outage is a gap of its own, once for a file, and not recovered', async () => {
+    const path = directory();
+    const away = `${path}-away`;
+    const file = join(path, 'postgresql.log.1');
+    const id = await target(path);
+    await keep(KEPT_DAYS);
+    writeFileSync(file, line('first', ago(20)));
+    await look(id);
+    renameSync(path, away);
+    await look(id);
+    expect(await gaps(id)).toMatchObject([{ kind: 'log_unreadable', to: null }]);
+    renameSync(away, path);
+    const [oldest, older, old] = [ago(KEPT_DAYS + 20), ago(KEPT_DAYS + 10), ago(KEPT_DAYS + 1)];
+    appendFileSync(file, line('oldest', older) + line('oldest', oldest) + line('young', ago(19)));
+    for (let more = 0; more < 3; more += 1) await look(id);
+    appendFileSync(file, line('old', old) + line('young', ago(18)));
+    for (let more = 0; more < 3; more += 1) await look(id);
+    expect(await logins(id)).toEqual(['first', 'young', 'young']);
+    const found = await gaps(id);
+    expect(found.map(({ kind }) => kind).sort()).toEqual(['log_lost', 'log_unreadable']);
+    expect(found.find(({ kind }) => kind === 'log_lost')).toMatchObject({
+      ...{ from: toTheSecond(oldest), to: toTheSecond(old), recoveredAt: null },
+      detail: expect.stringContaining('left out'),
+    });
+  });
+
+  test('is none where all is kept for ever, and what is there already is not left out', async () => {
+    const path = directory();
+    const id = await target(path);
+    writeFileSync(join(path, 'postgresql.log.1'), line('old', ago(KEPT_DAYS + 20)) + line('young', ago(20)));
+    for (let more = 0; more < 3; more += 1) await look(id);
+    expect(await logins(id)).toEqual(['old', 'young']);
+    expect(await gaps(id)).toEqual([]);
   });
 });
 
