@@ -44,7 +44,10 @@ export class FileSource implements LogSource {
     const all = await readdir(directory).catch(() => {
       throw unreadable('The directory of the log cannot be listed.', 'Let the user that Usher runs as list it.');
     });
-    const names = all.filter((name) => !alone || name.startsWith(basename(path)));
+    const logs = this.places
+      .filter((one) => dirname(one.path) === dirname(place.path))
+      .map((one) => basename(one.path));
+    const names = all.filter((name) => !alone || logOf(name, [basename(path), ...logs]) === basename(path));
     const found: { name: string; writtenMs: number }[] = [];
     for (const name of names.filter((one) => this.isOfFormat(one))) {
       const { mtimeMs, isFile } = await about(join(directory, name));
@@ -109,6 +112,15 @@ export class FileSource implements LogSource {
     );
   }
 }
+
+/**
+ * Which of these logs a file is, or was before rotation (`postgresql.log.1`, `postgresql.log-20260301`): of two that could be it, the
+ * one that has more of the name. @returns undefined where it is none of them
+ */
+export const logOf = (name: string, logs: readonly string[]): string | undefined =>
+  logs
+    .filter((log) => name === log || (name.startsWith(log) && /^[.-]\d/.test(name.slice(log.length))))
+    .sort((a, b) => b.length - a.length)[0];
 
 /** Of the same moment: `postgresql.log.1` was `postgresql.log` before; else names tell the time. */
 function byName(a: string, b: string): number {

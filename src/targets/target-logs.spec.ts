@@ -16,6 +16,7 @@ describe('further logs', () => {
   test.each([
     ['none', { endpoints }],
     ['of files', { ...files, furtherLogs: [log('reader.example', '/logs/a'), log('one.example', '/logs/b')] }],
+    ['of files, places that begin alike', { ...files, furtherLogs: [log('reader.example', '/logs/writer-2')] }],
     [
       'of CloudWatch',
       { ...files, logSource: 'cloudwatch', logPlace: '/aws/rds/a', furtherLogs: [log('one.example', '/aws/rds/b')] },
@@ -37,6 +38,9 @@ describe('further logs', () => {
       { endpoints, logSource: 'rds', furtherLogs: [log('reader.example', '/logs')] },
       'no place of a log of the source rds',
     ],
+    ['inside the place of the first', { ...files, furtherLogs: [log('reader.example', '/logs/writer/a')] }, 'apart'],
+    ['around the place of the first', { ...files, furtherLogs: [log('reader.example', '/logs')] }, 'apart'],
+    ['around it, with a slash', { ...files, furtherLogs: [log('reader.example', '/logs/')] }, 'apart'],
     ['in the place of the first', { ...files, furtherLogs: [log('reader.example', '/logs/writer')] }, 'twice'],
     [
       'of one server in two places',

@@ -27,6 +27,9 @@ const places = new Map<string, RegExp>([
   ['rds', /^[a-zA-Z](?:-?[a-zA-Z0-9]){0,62}$/],
 ]);
 
+/** Of two places of files, what is read at the one may be read at the other too. */
+const holds = (one: string, other: string): boolean => other.startsWith(one.endsWith('/') ? one : `${one}/`);
+
 /** Each further log is that of a server that has an endpoint of its own, and stands in a place of its own. */
 export function furtherLogProblems(target: {
   logSource?: string;
@@ -51,7 +54,13 @@ export function furtherLogProblems(target: {
         ]),
     ...(place.test(log.place) ? [] : [problem(`${log.place} is no place of a log of the source ${logSource}.`)]),
   ]);
-  const taken = [...logs.map(addressOf), ...logs.map((log) => log.place), ...(logPlace === null ? [] : [logPlace])];
+  const all = [...(logPlace === null ? [] : [logPlace]), ...logs.map((log) => log.place)];
+  if (logSource === 'file')
+    for (const one of all)
+      for (const other of all)
+        if (one !== other && holds(one, other))
+          problems.push(problem(`${other} is inside ${one}: give the log of each server a place apart.`));
+  const taken = [...logs.map(addressOf), ...all];
   return new Set(taken).size < taken.length
     ? [...problems, problem('One server, or one place, stands there twice.')]
     : problems;
