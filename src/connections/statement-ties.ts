@@ -21,7 +21,7 @@ const serverOf = (alias: string): string =>
   `coalesce((SELECT s.same_as FROM endpoint_look s WHERE s.endpoint_id = ${alias}.endpoint_id), ${alias}.endpoint_id)`;
 
 /** The end of a session, a row `k` of `connection` with the last look `l` at its endpoint, by the target's clock, and some seconds. */
-const ENDED = `coalesce(k.ended_at + make_interval(secs => coalesce(l.clock_ahead_ms, 0) / 1000 + ${END_SECONDS}), 'infinity')`;
+export const ENDED = `coalesce(k.ended_at + make_interval(secs => coalesce(l.clock_ahead_ms, 0) / 1000 + ${END_SECONDS}), 'infinity')`;
 
 /** `%c` in csv and json: the start of the process in seconds and its pid, hexadecimal. */
 const SAME_PROCESS = `(e.session_id IS NULL OR EXISTS (
@@ -46,3 +46,9 @@ export const TIED = `
      AND e.at <= ${ENDED} AND (e.endpoint_id IS NULL OR ${serverOf('k')} = ${serverOf('e')})
      AND ${SAME_PROCESS} AND NOT ${PID_IS_ANOTHERS}
   HAVING count(DISTINCT (${serverOf('k')}, k.backend_start)) = 1`;
+
+/** The id by which {@link TIED} names the session `k`: the first of those under which the same process of its server stands. */
+export const FIRST_NAME = `
+  SELECT f.id FROM connection f
+   WHERE f.target_id = k.target_id AND f.pid = k.pid AND f.login = k.login AND f.backend_start = k.backend_start AND ${serverOf('f')} = ${serverOf('k')}
+   ORDER BY f.id LIMIT 1`;

@@ -1,8 +1,9 @@
 import { Prisma } from '../generated/prisma/client.js';
 import type { Tx } from '../platform/state/database.js';
+import type { Read } from '../platform/state/in-time.js';
 import type { Visibility } from '../policy/visibility.js';
 import { visibleTo } from './connection-search.queries.js';
-import { FIRST_MOMENT, LAST_MOMENT, TIED } from './statement-ties.js';
+import { ENDED, FIRST_MOMENT, FIRST_NAME, LAST_MOMENT, TIED } from './statement-ties.js';
 import type { StatementQuery } from './statements.contract.js';
 
 /** What is asked for; null is without end. */
@@ -54,27 +55,27 @@ const AT_FIRST = 20;
  * by the sessions.
  */
 export async function findStatements(
-  db: Tx,
+  read: Read,
   seen: Visibility,
   search: StatementSearch,
   part: Part,
 ): Promise<StatementRow[]> {
   const { connection, person, grant } = search;
   if ((connection ?? person ?? grant) === undefined && allOf(seen, search))
-    return db.$queryRaw<StatementRow[]>(statementsOfTarget(search, part));
-  const sessions = await db.$queryRaw<Until[]>(sessionsOf(seen, search, part.before));
-  return newestOf(db, sessions, search, part);
+    return read<StatementRow>(statementsOfTarget(search, part));
+  const sessions = await read<Until>(sessionsOf(seen, search, part.before));
+  return newestOf(read, sessions, search, part);
 }
 
 /** Those that ended last come first: where a page is newer than all that those behind could have, it is done. */
-async function newestOf(db: Tx, sessions: Until[], search: StatementSearch, part: Part): Promise<StatementRow[]> {
+async function newestOf(read: Read, sessions: Until[], search: StatementSearch, part: Part): Promise<StatementRow[]> {
   let found: StatementRow[] = [];
   for (let [at, most] = [0, AT_FIRST]; at < sessions.length; [at, most] = [at + most, most * 2]) {
     const oldest = found[part.take - 1]?.at;
     if (oldest !== undefined && (sessions[at]?.untilMs ?? 0) < oldest.getTime()) break;
     const ids = sessions.slice(at, at + most).map(({ id }) => id);
     const since = oldest === undefined ? search : { ...search, from: oldest };
-    const more = await db.$queryRaw<StatementRow[]>(statementsOfSessions(ids, since, part));
+    const more = await read<StatementRow>(statementsOfSessions(ids, since, part));
     found = [...found, ...more].sort(newestFirst).slice(0, part.take);
   }
   return found;
@@ -86,11 +87,16 @@ const newestFirst = (a: StatementRow, b: StatementRow): number =>
 const allOf = (seen: Visibility, { target = '' }: StatementSearch): boolean =>
   seen.all || seen.targetIds.includes(target);
 
-/** The target of a session that somebody may see. */
-export async function targetOfSession(db: Tx, seen: Visibility, id: string): Promise<string | undefined> {
-  const rows = await db.$queryRaw<{ id: string }[]>`
-    SELECT c.target_id::text AS id FROM connection c WHERE c.id = ${id}::uuid AND ${visibleTo(seen, 'c')}`;
-  return rows[0]?.id;
+/** Where a session is that somebody may see, and by which of its names its statements are led back to it. */
+export async function placeOfSession(
+  db: Tx,
+  seen: Visibility,
+  id: string,
+): Promise<{ target: string; connection: string } | undefined> {
+  const rows = await db.$queryRaw<{ target: string; connection: string }[]>`
+    SELECT k.target_id::text AS target, (${Prisma.raw(FIRST_NAME)})::text AS connection
+      FROM connection k WHERE k.id = ${id}::uuid AND ${visibleTo(seen, 'k')}`;
+  return rows[0];
 }
 
 /** Of the page alone it is looked up whose they are. */
@@ -114,7 +120,10 @@ export function sessionsOf(seen: Visibility, search: StatementSearch, before: st
     ...(person === undefined ? [] : [Prisma.sql`k.person_id = ${person}::uuid`]),
     ...(grant === undefined ? [] : [Prisma.sql`k.grant_id = ${grant}::uuid`]),
     ...(target === undefined ? [] : [Prisma.sql`k.target_id = ${target}::uuid`]),
-    ...(from === null ? [] : [Prisma.sql`${last} >= ${from}::timestamptz`]),
+    // most ended long before: that is known without a look at who had the pid next
+    ...(from === null
+      ? []
+      : [Prisma.sql`${Prisma.raw(ENDED)} >= ${from}::timestamptz`, Prisma.sql`${last} >= ${from}::timestamptz`]),
     ...(to === null ? [] : [Prisma.sql`${first} <= ${to}::timestamptz`]),
     ...(before === undefined
       ? []

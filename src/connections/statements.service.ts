@@ -3,12 +3,16 @@ import type { Reader } from '../platform/actor.js';
 import { DomainError } from '../platform/errors.js';
 import { readPage, toPage } from '../platform/page.js';
 import { Database } from '../platform/state/database.js';
+import { inTime } from '../platform/state/in-time.js';
 import type { Visibility } from '../policy/visibility.js';
 import { ConnectionsService } from './connections.service.js';
 import type { About } from './gaps.queries.js';
 import { GapsService } from './gaps.service.js';
 import type { Statement, StatementAuditType, StatementPage, StatementQuery } from './statements.contract.js';
-import { findStatements, targetOfSession, type StatementRow, type StatementSearch } from './statements.queries.js';
+import { findStatements, placeOfSession, type StatementRow, type StatementSearch } from './statements.queries.js';
+
+/** A log has millions of lines, and not every question has an index of its own. */
+const IN_TIME = { mostMs: 5_000, advice: 'Narrow it by from and to, or name a class or an object.' };
 
 /** What was run on targets, and by whom: the lines of pgaudit in their logs, each led back to its session. */
 @Injectable()
@@ -21,33 +25,37 @@ export class StatementsService {
 
   /**
    * Those of sessions that the actor may see, and of no known session on targets of which they may see all; newest first.
-   * @throws DomainError `policy_denied`, `invalid_input`, `invalid_cursor`
+   * @throws DomainError `policy_denied`, `invalid_input` (also for what takes too long to find), `invalid_cursor`
    */
   async list(actor: Reader, query: StatementQuery): Promise<StatementPage> {
     const seen = await this.connections.seenBy(actor);
-    const search = searchOf(query);
     const { before, take, limit } = readPage(query);
-    const about = await this.about(seen, search);
-    if (about === undefined) return { items: [], nextCursor: null, gaps: [] };
+    const asked = await this.led(seen, searchOf(query));
+    if (asked === undefined) return { items: [], nextCursor: null, gaps: [] };
+    const { search, about } = asked;
     const { from, to } = search;
     const [rows, gaps] = await Promise.all([
-      findStatements(this.db.client, seen, search, { before, take }),
+      inTime(this.db, IN_TIME, (read) => findStatements(read, seen, search, { before, take })),
       this.gaps.within(seen, { ...about, from, to }),
     ]);
     return { ...toPage(rows, limit, present), gaps };
   }
 
-  /** Where to look for gaps. @returns undefined where there is no such session for who asks */
-  private async about(seen: Visibility, search: StatementSearch): Promise<About | undefined> {
+  /** The session by its first name, and where to look for gaps. @returns undefined where there is no such session for who asks */
+  private async led(
+    seen: Visibility,
+    search: StatementSearch,
+  ): Promise<{ search: StatementSearch; about: About } | undefined> {
     const { connection, person, grant } = search;
-    const of = connection === undefined ? undefined : await targetOfSession(this.db.client, seen, connection);
-    if (connection !== undefined && of === undefined) return undefined;
-    const target = search.target ?? of;
-    return {
+    const place = connection === undefined ? undefined : await placeOfSession(this.db.client, seen, connection);
+    if (connection !== undefined && place === undefined) return undefined;
+    const target = search.target ?? place?.target;
+    const about = {
       ...(target !== undefined && { target }),
       ...(person !== undefined && { person }),
       ...(grant !== undefined && { grant }),
     };
+    return { search: { ...search, ...(place && { connection: place.connection }) }, about };
   }
 }
 

@@ -3,11 +3,15 @@ import { randomUUID } from 'node:crypto';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  sessionsOf,
   statementsOfSessions,
   statementsOfTarget,
   type StatementSearch,
 } from '../../src/connections/statements.queries.js';
 import { StatementClass } from '../../src/connections/statements.contract.js';
+import { Prisma } from '../../src/generated/prisma/client.js';
+import { DomainError } from '../../src/platform/errors.js';
+import { inTime } from '../../src/platform/state/in-time.js';
 import { known, newName, register, someone, type Registered } from '../support/people.ts';
 import { seen } from '../support/services.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
@@ -213,7 +217,8 @@ describe('a statement is tied to the session that ran it, and to none where that
     });
     for (const [index, connection] of ids.entries()) {
       const { items } = await ask(carol, `connection=${connection}&${of(name)}`);
-      expect(items).toEqual(index === expected ? [shown] : []);
+      const itself = index === expected || sessions[index]?.place === 'alias'; // by its other name
+      expect(items).toEqual(itself ? [shown] : []);
     }
   });
 
@@ -333,6 +338,32 @@ describe('what is unclear is refused', () => {
     expect(answer).toMatchObject({ status: 400, code: 'invalid_input' });
     expect(JSON.stringify(answer)).toContain(`"${field}"`);
   });
+  test('what takes too long to find', async () => {
+    const { client } = usher.db;
+    const advice = 'Ask for less.';
+    // each in its time, and together not
+    const often = inTime(usher.db, { mostMs: 300, advice }, async (read) => {
+      for (;;) await read(Prisma.sql`SELECT pg_sleep(0.1)::text`);
+    });
+    await expect(often).rejects.toMatchObject({ kind: 'invalid', code: 'invalid_input', advice });
+    const long = inTime(usher.db, { mostMs: 50, advice }, (read) => read(Prisma.sql`SELECT pg_sleep(600)::text`));
+    await expect(long).rejects.toMatchObject({ kind: 'invalid', code: 'invalid_input', advice });
+    const wrong = inTime(usher.db, { mostMs: 10_000, advice }, (read) => read(Prisma.sql`SELECT 1 / 0`));
+    await expect(wrong).rejects.not.toBeInstanceOf(DomainError);
+    // nothing of it stays with the session
+    expect(await client.$queryRaw`SHOW statement_timeout`).toEqual([{ statement_timeout: '0' }]);
+
+    const session = await usher.database.owner.connect();
+    try {
+      await session.query('BEGIN; LOCK TABLE server_log_event');
+      expect(await ask(carol, `target=${orders.targetId}`)).toMatchObject({
+        ...{ status: 400, code: 'invalid_input', advice: expect.stringContaining('from and to') },
+      });
+    } finally {
+      await session.query('ROLLBACK');
+      session.release();
+    }
+  });
   test('a cursor of somebody else', async () => {
     expect(await ask(carol, `target=${orders.targetId}&cursor=x`)).toMatchObject({
       status: 400,
@@ -345,6 +376,8 @@ interface Plan {
   'Node Type': string;
   'Relation Name'?: string;
   'Index Name'?: string;
+  'Actual Loops'?: number;
+  Alias?: string;
   Plans?: Plan[];
 }
 const flat = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flat)];
@@ -404,6 +437,41 @@ describe('an index is behind each question, however long the log is', () => {
       const nodes = await explained(statementsOfSessions(ids, none, { before, take: 51 }));
       expect(scanned(nodes)).not.toContain('server_log_event');
       expect(nodes.map((node) => node['Index Name'])).toContain('server_log_event_target_id_pid_at_idx');
+    }
+  });
+
+  test('of sessions that ended before the time asked for nobody looks who had their pid next', async () => {
+    const { personId } = people.ann.had;
+    const from = at(100_000 + 30_000);
+    const session = await usher.database.owner.connect();
+    /** For how many sessions it is looked up. */
+    const looked = async (search: Partial<StatementSearch>): Promise<number> => {
+      const everything = { all: true, targetIds: [], personId: null };
+      const { text, values } = sessionsOf(everything, { ...none, person: personId, ...search }, undefined);
+      const { rows } = await session.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+        `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
+        values,
+      );
+      const nexts = flat(rows[0]?.['QUERY PLAN'][0].Plan as Plan).filter(({ Alias }) => Alias === 'n');
+      return Math.max(...nexts.map((node) => node['Actual Loops'] ?? 0));
+    };
+    try {
+      await session.query('BEGIN');
+      await session.query(
+        `UPDATE connection SET ended_at = started_at + interval '20 s', last_seen_at = started_at + interval '20 s' WHERE person_id = $1 AND started_at >= $2`,
+        [personId, at(100_000)],
+      );
+      const { rows } = await session.query<{ all: number; after: number }>(
+        `SELECT count(*)::int AS all, count(*) FILTER (WHERE ended_at IS NULL OR ended_at >= $2::timestamptz - interval '5 s')::int AS after
+           FROM connection WHERE person_id = $1`,
+        [personId, from],
+      );
+      const { all = 0, after = 0 } = rows[0] ?? {};
+      expect(after).toBeLessThan(all - 10);
+      expect([await looked({}), await looked({ from })]).toEqual([all, after]);
+    } finally {
+      await session.query('ROLLBACK');
+      session.release();
     }
   });
 
