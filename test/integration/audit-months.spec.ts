@@ -15,6 +15,7 @@ import { migrationsDirectory } from '../../src/platform/state/state.js';
 import { known } from '../support/people.ts';
 import { exported, newSigner, sealingProcess, write as writeLines, type Signer } from '../support/seals.ts';
 import { emptyDatabase, freshDatabase, type TestDatabase } from '../support/state.ts';
+import { until } from '../support/until.ts';
 import { startUsher, type Usher } from '../support/usher.ts';
 
 const DAY_MS = 86_400_000;
@@ -330,6 +331,41 @@ describe('a month that tells of a month before is dropped itself', () => {
       `ALTER TABLE audit_event DETACH PARTITION audit_event_before; DROP TABLE audit_event_before;
        UPDATE audit_partition SET dropped_at = now(), events = 3 WHERE name = 'audit_event_before'`,
     );
+
+  test('a late line that gets its place while it waits to be dropped is counted', async () => {
+    const database = await freshDatabase();
+    const signer = newSigner();
+    const { sealer, db, clock, close } = sealingProcess(database, signer);
+    const log = new PinoLogger({ pinoHttp: { level: 'silent' } });
+    const months = new MonthsService(db, new AuditService(db, clock, { anonymousCallsPerMinute: 0 }, log));
+    const session = await database.owner.connect();
+    try {
+      await recordOfTwo(database);
+      await database.owner.query('ALTER FUNCTION audit_drop_expired() SET lock_timeout = 0'); // it waits as long as the test is slow
+      await sealer.seal();
+      await write(v7({ msecs: inMonths(-42).getTime() + 3 }), 'test.late', database);
+      await session.query('BEGIN; LOCK TABLE audit_event_before IN ROW EXCLUSIVE MODE'); // as a writer has it
+      const dropped = months.turn();
+      await until('the drop waits', async () => {
+        const waits = `SELECT FROM pg_stat_activity WHERE (SELECT pg_backend_pid()) = ANY (pg_blocking_pids(pid))`;
+        return (await session.query(waits)).rowCount === 1;
+      });
+      await sealer.seal();
+      await session.query('COMMIT');
+      await dropped;
+      await write(v7(), 'test.new', database);
+      await sealer.seal();
+      const drops = await database.owner.query(`SELECT details FROM audit_event WHERE action = 'audit.drop'`);
+      expect(drops.rows).toMatchObject([{ details: { name: 'audit_event_before', lines: 4, lastSequence: 4 } }]);
+      const verification = new Verification([signer.publicKey], []);
+      for (const line of await exported(db)) verification.read(line);
+      expect(verification.verdict()).toMatchObject({ bad: undefined, dropped: 4 });
+    } finally {
+      session.release();
+      await close();
+      await database.drop();
+    }
+  });
 
   test.each([
     ['by Usher: the second tells of both, and the record is proved', false],

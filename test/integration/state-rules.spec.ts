@@ -347,6 +347,29 @@ describe('the record', () => {
     }
   });
 
+  test.each([
+    ['that have yet to come', '1000000'],
+    ['that have no place', `(SELECT max(ordinal) FROM audit_event)`],
+  ])('a checkpoint that says lines to be settled %s is refused', async (_, settled) => {
+    const session = await app.connect();
+    try {
+      await session.query('BEGIN');
+      for (const at of [1, 2])
+        await session.query(
+          `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id) VALUES (gen_random_uuid(), now(), 'system', 'test', 'token.mint', 'success', '{}', $1)`,
+          [`settled ${at}`],
+        );
+      await session.query(
+        `INSERT INTO audit_seal (seq, event_id, leaf) SELECT 2, id, sha256('') FROM audit_event WHERE correlation_id = 'settled 2'`,
+      );
+      const insert = `INSERT INTO audit_checkpoint (size, root, settled, at) VALUES (2, sha256(''), ${settled}, now())`;
+      expect(await refusal(session.query(insert))).toBe(BROKEN_RULE);
+    } finally {
+      await session.query('ROLLBACK');
+      session.release();
+    }
+  });
+
   test('a checkpoint is signed once, with a note over its own tree, and else stays as it is', async () => {
     const root = `encode(sha256(''), 'base64')`;
     const sign = (set: string) => refusal(app.query(`UPDATE audit_checkpoint SET ${set} WHERE size = 1`));

@@ -5,6 +5,7 @@ import { MonthsService } from '../../src/audit/months.service.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
 import { known } from '../support/people.ts';
 import { startReceiver, type Receiver } from '../support/receiver.ts';
+import { until } from '../support/until.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
 import { newWebhook, record, seal, send, webhookEnv } from '../support/webhooks.ts';
 
@@ -135,6 +136,27 @@ describe('events that are not kept any more', () => {
     expect((await dave.post(`/v1/webhooks/${late.id}/replay`, { from: upTo + 1 })).status).toBe(200);
     await send(usher);
     expect(heard()).toEqual(['kept']);
+  });
+
+  test('stop no webhook that somebody moves beyond them meanwhile', async () => {
+    const { webhook } = await newWebhook(usher, receiver.url);
+    await usher.db.client.webhook.update({ where: { id: webhook.id }, data: { cursor: 0 } });
+    const session = await usher.database.owner.connect();
+    try {
+      await session.query('BEGIN');
+      await session.query('SELECT FROM webhook WHERE id = $1 FOR UPDATE', [webhook.id]);
+      const sent = send(usher);
+      await until('the round waits', async () => {
+        const waits = `SELECT FROM pg_stat_activity WHERE (SELECT pg_backend_pid()) = ANY (pg_blocking_pids(pid))`;
+        return (await session.query(waits)).rowCount === 1;
+      });
+      await session.query('UPDATE webhook SET cursor = $2 WHERE id = $1', [webhook.id, upTo]);
+      await session.query('COMMIT');
+      await sent;
+    } finally {
+      session.release();
+    }
+    expect(await show(webhook.id)).toMatchObject({ state: 'enabled', stateReason: null });
   });
 
   test('are not replayed from, in either API, and nothing is changed', async () => {

@@ -88,6 +88,7 @@ BEGIN
   IF left_over > 0 THEN
     RAISE EXCEPTION '% is not dropped: % lines of it are not sealed', part.name, left_over USING ERRCODE = '55000';
   END IF;
+  SELECT * INTO part FROM @.audit_partition p WHERE p.name = part.name; -- a line may have got its place before the lock was there
   IF part.sealed > 0 AND NOT EXISTS (SELECT FROM @.audit_checkpoint c WHERE c.size >= part.last_sequence AND c.note IS NOT NULL) THEN
     RAISE EXCEPTION '% is not dropped: no signed checkpoint is over its last line, %', part.name, part.last_sequence USING ERRCODE = '55000';
   END IF;
@@ -99,6 +100,29 @@ BEGIN
   lines := part.sealed;
   last_sequence := part.last_sequence;
   RETURN NEXT;
+END $$
+$create$,
+$create$
+-- As before: a checkpoint ends a batch. And what it says to be settled is: nothing of it has yet to come, and all that came has its
+-- place. A month is dropped by that, and it is the service that writes it.
+CREATE OR REPLACE FUNCTION @.audit_checkpoint_follows() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  before @.audit_checkpoint%ROWTYPE;
+  sealed record;
+BEGIN
+  SELECT * INTO before FROM @.audit_checkpoint c ORDER BY c.size DESC LIMIT 1;
+  SELECT count(*) AS lines, max(s.seq) AS last INTO sealed FROM @.audit_seal s WHERE s.seq > coalesce(before.size, 0);
+  IF sealed.last IS DISTINCT FROM NEW.size OR sealed.lines <> NEW.size - coalesce(before.size, 0)
+     OR NEW.settled < coalesce(before.settled, 0) THEN
+    RAISE EXCEPTION 'a checkpoint over % lines does not follow the one over %', NEW.size, coalesce(before.size, 0) USING ERRCODE = '23514';
+  END IF;
+  IF NEW.settled > greatest((SELECT q.last_value FROM @.audit_event_ordinal_seq q), coalesce(before.settled, 0))
+     OR EXISTS (SELECT FROM @.audit_event e WHERE e.ordinal > coalesce(before.settled, 0) AND e.ordinal <= NEW.settled
+                   AND NOT EXISTS (SELECT FROM @.audit_seal s WHERE s.event_id = e.id)) THEN
+    RAISE EXCEPTION 'lines up to % are not settled', NEW.settled USING ERRCODE = '23514';
+  END IF;
+  RETURN NEW;
 END $$
 $create$,
 $create$ CREATE TRIGGER audit_seal_counts AFTER INSERT ON @.audit_seal REFERENCING NEW TABLE AS batch FOR EACH STATEMENT
