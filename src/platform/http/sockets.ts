@@ -121,7 +121,10 @@ export class Sockets implements OnModuleDestroy {
             if (!done) return shut(socket, TWICE.code, TWICE.reason);
             const call = { correlationId: randomUUID(), address, subject: {} };
             const taken = runCall(call, () => take(text).catch((error: unknown) => subscriber.end(error)));
-            void taken.then(() => (done(), subscriber.isNamed && known()));
+            void taken.then(() => {
+              done();
+              if (subscriber.isNamed) known();
+            });
           }),
       },
       subscriber,
