@@ -71,14 +71,15 @@ export class ConnectionsService {
   }
 }
 
-/** @throws DomainError `invalid_input` for times that contradict each other */
+/** @throws DomainError `invalid_input` for times that contradict each other, and for a name that PostgreSQL cannot have */
 function searchOf({ at, from, to, ...query }: ConnectionQuery): Search {
   if (at !== undefined && (from ?? to) !== undefined) throw unclear('at', 'either at, or from and to.');
   if (from !== undefined && to !== undefined && from > to) throw unclear('to', 'a time that is not before from.');
+  if (query.login?.includes('\0') === true) throw unclear('login', 'a login as PostgreSQL names it: without zero bytes.');
   return { ...query, from: at ?? from ?? null, to: at ?? to ?? null };
 }
 
 const unclear = (field: string, wanted: string): DomainError =>
-  new DomainError('invalid', 'invalid_input', 'The time that was asked about is unclear.', `Give ${wanted}`, {
+  new DomainError('invalid', 'invalid_input', 'What was asked about is unclear.', `Give ${wanted}`, {
     fields: [{ field, message: `Give ${wanted}` }],
   });

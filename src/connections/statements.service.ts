@@ -59,11 +59,13 @@ export class StatementsService {
   }
 }
 
-/** @throws DomainError `invalid_input` for a question that nothing leads to, and for times that contradict each other */
+/** @throws DomainError `invalid_input` for a question that nothing leads to, for times that contradict each other, and for what is no name */
 function searchOf({ from, to, command, target, ...query }: StatementQuery): StatementSearch {
   if ((query.connection ?? query.person ?? query.grant ?? target) === undefined)
     throw unclear('target', 'a connection, a person, a grant or a target, at least one of them.');
   if (from !== undefined && to !== undefined && from > to) throw unclear('to', 'a time that is not before from.');
+  for (const [field, name] of Object.entries({ command, object: query.object }))
+    if (name?.includes('\0') === true) throw unclear(field, `${field} as PostgreSQL names it: without zero bytes.`);
   return {
     ...query,
     ...(target !== undefined && { target: target.toLowerCase() }), // as in the ids of what somebody owns

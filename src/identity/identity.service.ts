@@ -23,6 +23,12 @@ const FRESH = 1_000;
 const SEEN = 60_000;
 const MAX_KEPT = 10_000;
 
+/**
+ * `again`: for a call that goes on. What its token says of the person was written down when it began, and may be older by now than what
+ * another token of theirs has said since.
+ */
+export type Looking = 'anew' | 'again';
+
 interface Known {
   person: Person;
   claims: string;
@@ -50,9 +56,10 @@ export class IdentityService {
   async authenticate(
     authorization: string | undefined,
     call: { address: string | undefined; correlationId: string },
+    how: Looking = 'anew',
   ): Promise<PersonActor> {
     const verified = await this.verifier.verify(bearerToken(authorization));
-    const person = await this.person(verified);
+    const person = await this.personOf(verified, how);
     if (person.removedAt !== null) throw removed(person);
     return { ...personActor(person, call), ...provedBy(verified) };
   }
@@ -65,10 +72,11 @@ export class IdentityService {
   async represented(
     service: ServiceActor,
     { name, token }: { name: string | undefined; token: string | undefined },
+    how: Looking = 'anew',
   ): Promise<PersonActor> {
     const verified = token === undefined ? undefined : await this.verifier.verify(token);
     const named = name === undefined ? undefined : await namedPerson(this.db.client, name);
-    const person = verified ? await this.person(verified) : named;
+    const person = verified ? await this.personOf(verified, how) : named;
     if (!person) throw unknownPerson();
     if (named && named.id !== person.id) throw ambiguousPerson('The name and the access token are of two people.');
     concerning({ subjectId: person.id });
@@ -180,6 +188,15 @@ export class IdentityService {
       `No login role name is free for ${person.name}.`,
       'Ask an administrator for another user name.',
     );
+  }
+
+  private async personOf(verified: VerifiedPerson, how: Looking): Promise<Person> {
+    const { issuer, subject } = verified;
+    const met =
+      how === 'again'
+        ? await this.db.client.person.findUnique({ where: { issuer_subject: { issuer, subject } } })
+        : null;
+    return met ?? this.person(verified);
   }
 
   private async person(verified: VerifiedPerson): Promise<Person> {

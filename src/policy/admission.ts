@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Injectable } from '@nestjs/common';
-import { IdentityService } from '../identity/identity.service.js';
+import { IdentityService, type Looking } from '../identity/identity.service.js';
 import { ServiceKeysService } from '../identity/service-keys.service.js';
 import { ServiceTokensService } from '../identity/service-tokens.service.js';
 import { callerKey, type PersonActor, type Reader, type ServiceActor } from '../platform/actor.js';
@@ -49,10 +49,10 @@ export class Admission {
    * @throws DomainError as {@link admit}, without `too_many_requests`; `person_locked`
    */
   async again(call: Pick<Call, 'address' | 'correlationId'>, headers: IncomingHttpHeaders): Promise<Reader> {
-    const caller = await this.identify(call, headers.authorization);
+    const caller = await this.identify(call, headers.authorization, 'again');
     const by = somebodyIn(headers);
     if (by && caller.kind === 'person') throw onlyServices();
-    const actor = by && caller.kind === 'service' ? await this.actFor(caller, by) : caller;
+    const actor = by && caller.kind === 'service' ? await this.actFor(caller, by, 'again') : caller;
     if (actor.locked) throw locked();
     return actor;
   }
@@ -60,12 +60,13 @@ export class Admission {
   private async identify(
     call: Pick<Call, 'address' | 'correlationId'>,
     authorization: string | undefined,
+    how: Looking = 'anew',
   ): Promise<Reader> {
     const by = { address: call.address, correlationId: call.correlationId };
     return (
       (await this.keys.authenticate(authorization, by)) ??
       (await this.tokens.authenticate(authorization, by)) ??
-      (await this.identity.authenticate(authorization, by))
+      (await this.identity.authenticate(authorization, by, how))
     );
   }
 
@@ -81,9 +82,9 @@ export class Admission {
   }
 
   /** The key comes first: one that may act for nobody does not learn who there is. */
-  private async actFor(service: ServiceActor, by: Somebody): Promise<PersonActor> {
+  private async actFor(service: ServiceActor, by: Somebody, how: Looking = 'anew'): Promise<PersonActor> {
     refuseBeyondKey(service, 'actFor');
-    const person = await this.identity.represented(service, by);
+    const person = await this.identity.represented(service, by, how);
     this.policy.authorize(service, 'actFor', person);
     return person;
   }

@@ -1,8 +1,10 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { AuditFeed } from '../audit/feed.service.js';
 import type { Reader } from '../platform/actor.js';
 import { currentCall, markRaised, runCall, type Call } from '../platform/call.js';
 import { DomainError } from '../platform/errors.js';
+import { Places } from '../platform/places.js';
 import { PolicyService, type RecordsAction } from '../policy/policy.service.js';
 import { isWanted, type Notice, type Noun, type NoticeFilter } from './notice.js';
 import { RecordTail } from './record-tail.js';
@@ -11,6 +13,8 @@ import type { EventQuery } from './streams.contract.js';
 /** Milliseconds after which policy is asked anew, where nothing happens, and for which its answer is good where something does. */
 const LOOK_MS = 2_000;
 const FRESH_MS = 1_000;
+/** Milliseconds after a page of the past in which nothing was wanted: who looks for little in much leaves room for others. */
+const REST_MS = 25;
 /** Events that are made together. The next are when all of them were taken. */
 const BATCH = 100;
 
@@ -33,6 +37,9 @@ export interface Kind<Event extends { sequence: number }> {
  */
 @Injectable()
 export class Follower {
+  /** One event is news to many at once: they look it up by four connections of the process at the most. */
+  private readonly places = new Places(4);
+
   constructor(
     private readonly feed: AuditFeed,
     private readonly tail: RecordTail,
@@ -70,6 +77,7 @@ export class Follower {
         const wanted = notices.filter((notice) => isWanted(notice, kind.noun, filter));
         const batch = wanted.slice(0, BATCH);
         after = wanted.length > BATCH ? (batch.at(-1)?.sequence ?? last) : last;
+        if (batch.length === 0) await rest(REST_MS);
         if (batch.length > 0 || performance.now() - asked >= LOOK_MS) {
           asked = performance.now();
           for (const [place, event] of (await this.show(call, batch, kind)).entries()) {
@@ -100,7 +108,8 @@ export class Follower {
       try {
         this.policy.visible(actor, action);
         if (batch.length === 0) return [];
-        const eventOf = await show(actor, [...new Set(batch.flatMap(({ ids }) => ids))]);
+        const ids = [...new Set(batch.flatMap((notice) => notice.ids))];
+        const eventOf = await this.places.run(() => show(actor, ids));
         return batch.flatMap((notice) => eventOf(notice) ?? []);
       } catch (error) {
         markRaised(error, call);

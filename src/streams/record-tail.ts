@@ -47,6 +47,11 @@ export class RecordTail implements OnModuleDestroy {
     await this.#looking;
   }
 
+  /** Streams that are open. */
+  get followers(): number {
+    return this.#followers;
+  }
+
   /** @returns ends it: with the last, nothing is looked at any more */
   follow(): () => void {
     this.#followers += 1;

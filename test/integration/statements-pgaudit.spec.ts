@@ -155,14 +155,14 @@ describe.skipIf(missing.length > 0 || elsewhere)('a target with pgaudit', () => 
       await usher.app.get(LogReader, { strict: false }).read(targets[format].targetId, 60_000);
       await usher.app.get(SightingRecord, { strict: false }).tidy();
       const where = { targetId: targets[format].targetId, login: { in: [...logins] } };
-      const known = await usher.db.client.connection.findMany({ where });
-      return known.length === 3 && known.every(({ endedAt }) => endedAt !== null);
+      const kept = await usher.db.client.connection.findMany({ where });
+      return kept.length === 3 && kept.every(({ endedAt }) => endedAt !== null);
     });
 
   const list = async (who: Client, query: string): Promise<Item[]> =>
     (await who.get<{ items: Item[] }>(`/v1/statements?${query}&limit=200`)).body.items;
   const ofTarget = (format: Format): string => `target=${targets[format].targetId}`;
-  const known_ = ({ login }: { login: string }): login is Login => logins.some((one) => one === login);
+  const isTheirs = ({ login }: Item): boolean => logins.some((one) => one === login);
 
   test.each(formats)(
     '%s: each statement is that of the session, the person and the grant that ran it',
@@ -170,7 +170,7 @@ describe.skipIf(missing.length > 0 || elsewhere)('a target with pgaudit', () => 
       const items = await list(carol, ofTarget(format));
       const { rows } = await usher.database.owner.query<{ id: string; pid: number }>('SELECT id, pid FROM connection');
       const pids = new Map(rows.map(({ id, pid }) => [id, pid]));
-      const theirs = items.filter((item) => known_(item));
+      const theirs = items.filter(isTheirs);
       const wrong = theirs.filter(
         ({ login, personId, grantId, connectionId }) =>
           personId !== people[login].id ||
@@ -183,7 +183,7 @@ describe.skipIf(missing.length > 0 || elsewhere)('a target with pgaudit', () => 
         .map(({ login, pid, class: of, command, objectName }) => ({ login, pid, class: of, command, objectName }));
       expect(told.toReversed()).toEqual(run);
       // what the server's own administrator does is nobody's that Usher knows
-      const others = items.filter((item) => !known_(item));
+      const others = items.filter((item) => !isTheirs(item));
       expect(others.map(({ personId, connectionId }) => personId ?? connectionId).filter((id) => id !== null)).toEqual(
         [],
       );

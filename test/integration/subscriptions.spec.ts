@@ -1,12 +1,24 @@
 /** Subscriptions over real WebSockets: who hears what, in which order, where it goes on, and what ends it. */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { AuditService } from '../../src/audit/audit.service.js';
 import { systemActor } from '../../src/platform/actor.js';
 import { Sockets } from '../../src/platform/http/sockets.js';
-import { ask, auditLines, known, open, register, type Asked, type Registered } from '../support/people.ts';
+import { RecordTail } from '../../src/streams/record-tail.js';
+import {
+  ask,
+  auditLines,
+  claimsOf,
+  known,
+  newName,
+  open,
+  register,
+  type Asked,
+  type Registered,
+} from '../support/people.ts';
 import { later, newService, seen } from '../support/services.ts';
 import { codeOf, Line, rawSocket, type Heard } from '../support/subscriptions.ts';
 import { startUsher, type Client, type Usher } from '../support/usher.ts';
@@ -66,6 +78,8 @@ const gone = async (line: Line): Promise<unknown[]> => {
 };
 const told = ({ events }: Heard<RequestEvent>): string[] =>
   events.map(({ action, requestId }) => `${action} ${requestId}`);
+type Raw = ReturnType<typeof rawSocket>;
+type Five = [Raw, Raw, Raw, Raw, Raw];
 /** As many lines about a request as nobody would make by hand. */
 async function edits(request: Asked, count: number): Promise<void> {
   const about = { requestId: request.id, subjectId: request.personId, targetId: target.targetId };
@@ -301,6 +315,24 @@ describe('a stream is over', () => {
     expect(await over(requestsOf(again, 0))).toBe('policy_denied');
   });
 
+  test('and while it lasts, a token of before takes nothing back that a newer one has said', async () => {
+    const name = newName('moved');
+    const tokenOf = (groups: string[]): string => usher.standIn.oidc.signWith(claimsOf(usher, name, groups));
+    const line = listen(tokenOf(['engineers', 'dba']));
+    const after = await connected(line);
+    const stream = requestsOf(line, after);
+    const newer = usher.withToken(tokenOf(['engineers']));
+    await newer.get('/v1/targets');
+    const read = async (): Promise<string[] | undefined> =>
+      (await usher.db.client.person.findFirst({ where: { userName: name } }))?.groups;
+    expect(await read()).toEqual(['engineers']);
+    const asked = await ask(newer, target);
+    await seal(usher);
+    await heard(stream, 1); // so they were looked at once more
+    expect(told(stream)).toEqual([`request.create ${asked.id}`]);
+    expect(await read()).toEqual(['engineers']);
+  });
+
   test('when policy says no, and other streams of the connection go on', async () => {
     const ana = await seen(usher);
     const line = listen(ana.token);
@@ -421,7 +453,7 @@ function crowd(): string {
 }
 
 describe('there is an end to', () => {
-  const refused = (socket: ReturnType<typeof rawSocket>): Promise<number> =>
+  const refused = (socket: Raw): Promise<number> =>
     new Promise((resolve) => {
       socket.on('unexpected-response', (_request, { statusCode }) => resolve(statusCode ?? 0));
       socket.on('close', (code) => resolve(code));
@@ -455,22 +487,69 @@ describe('there is an end to', () => {
       type: 'connection_init',
       payload: { authorization: `Bearer ${token}` },
     });
-    const [large, twice, early, odd] = [rawSocket(usher), rawSocket(usher), rawSocket(usher), rawSocket(usher)];
+    const [large, twice, early, odd, ours] = Array.from({ length: 5 }, () => rawSocket(usher)) as Five;
     large.on('open', () => large.send(init.replace('{', `{"padding":"${'x'.repeat(70_000)}",`)));
     twice.on('open', () => [init, init].forEach((text) => twice.send(text)));
     early.on('open', () =>
       early.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: 'subscription { a }' } })),
     );
     odd.on('open', () => odd.send('{"__proto__":1}'));
-    expect(await Promise.all([large, twice, early, odd].map(refused))).toEqual([1009, 4429, 4401, 4400]);
+    ours.on('open', () => ours.send('{"type":"connection_ack"}'));
+    expect(await Promise.all([large, twice, early, odd, ours].map(refused))).toEqual([1009, 4429, 4401, 4400, 4400]);
+  });
+
+  test('streams behind one id: it is free when all that came of it is over', async () => {
+    const { token } = await seen(usher);
+    const socket = rawSocket(usher);
+    const say = (message: object): void => socket.send(JSON.stringify(message));
+    const payload = { query: 'subscription { grantEvents { sequence } }' };
+    socket.on('open', () => say({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } }));
+    let letIn = false;
+    socket.on('message', () => {
+      if (letIn) return;
+      letIn = true;
+      say({ type: 'subscribe', id: 'one', payload });
+      say({ type: 'complete', id: 'one' });
+      say({ type: 'subscribe', id: 'one', payload });
+    });
+    expect(await refused(socket)).toBe(4409);
+    await until('nobody follows', async () => usher.app.get(RecordTail).followers === 0);
+  });
+
+  test('what a document may do: its one field hangs on no variable', async () => {
+    const line = listen((await seen(usher)).token);
+    await connected(line);
+    for (const selection of [
+      '{ grantEvents @skip(if: true) { at } }',
+      '{ ... @include(if: false) { grantEvents { at } } }',
+    ])
+      expect(await over(line.subscribe(selection))).toBe('invalid_input');
+    expect(line.closed).toBeUndefined();
   });
 
   test('who may open one from a page', async () => {
     const foreign = rawSocket(usher, { origin: 'https://elsewhere.example' });
     expect(await refused(foreign)).toBe(403);
+    expect((await auditLines(usher)).map(({ code }) => code)).toContain('origin_not_allowed');
     const own = rawSocket(usher, { origin: usher.url });
     await new Promise<void>((resolve) => own.on('open', resolve));
     own.close();
+  });
+
+  test('what comes behind a call that is not answered yet, and what the other end leaves open', async () => {
+    const { hostname, port } = new URL(usher.url);
+    const upgrade = `GET /graphql HTTP/1.1\r\nHost: ${hostname}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: https://elsewhere.example\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
+    const sent = (text: string): Promise<void> =>
+      new Promise((resolve) => {
+        const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write(text));
+        socket.on('error', () => undefined).on('close', () => resolve());
+        socket.on('data', () => undefined);
+        // it never ends its own half: it is over when the other end wants to hear no more
+        socket.on('end', () => void until('the end', async () => socket.destroyed || !socket.write('x') || undefined));
+      });
+    await sent(`GET /health/live HTTP/1.1\r\nHost: ${hostname}\r\n\r\n${upgrade}`);
+    await sent(upgrade);
+    expect((await fetch(`${usher.url}/health/live`)).status).toBe(200);
   });
 
   test('where one is opened', async () => {

@@ -251,6 +251,7 @@ describe('questions', () => {
 
   test.each([
     ['at with from', 'at=2026-03-01T00:00:00Z&from=2026-03-01T00:00:00Z'],
+    ['a login with a zero byte', 'login=a%00b'],
     ['to before from', 'from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z'],
     ['a flag that there is not', 'flag=nice'],
     ['a time that is none', 'at=yesterday'],

@@ -4,6 +4,9 @@ import {
   NoSchemaIntrospectionCustomRule,
   OperationTypeNode,
   type ASTVisitor,
+  type FieldNode,
+  type FragmentSpreadNode,
+  type InlineFragmentNode,
   type SelectionNode,
   type SelectionSetNode,
   type ValidationContext,
@@ -34,9 +37,20 @@ export function refuseSubscriptions(context: ValidationContext): ASTVisitor {
   };
 }
 
-/** Over a WebSocket there are no headers for each call, such as Idempotency-Key, and none in the answer. */
+/**
+ * Over a WebSocket there are no headers for each call, such as Idempotency-Key, and none in the answer. What a subscription is to must
+ * not hang on a variable: without its one field there is nothing to run (GraphQL, 5.2.4.1).
+ */
 export function onlySubscriptions(context: ValidationContext): ASTVisitor {
+  const refuseConditions = (node: FieldNode | FragmentSpreadNode | InlineFragmentNode): undefined => {
+    const atRoot = context.getParentType() === context.getSchema().getSubscriptionType();
+    if (atRoot && node.directives?.length)
+      context.reportError(new GraphQLError('What a subscription is to has no directives.', { nodes: node }));
+  };
   return {
+    Field: refuseConditions,
+    FragmentSpread: refuseConditions,
+    InlineFragment: refuseConditions,
     OperationDefinition: (operation) => {
       if (operation.operation === OperationTypeNode.SUBSCRIPTION) return;
       const said = `This WebSocket is for subscriptions; send a ${operation.operation} over HTTP.`;

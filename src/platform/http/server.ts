@@ -109,15 +109,19 @@ async function letIn(gate: Gate, request: FastifyRequest, reply: FastifyReply): 
 }
 
 /** Who it is comes with its first message: a page in a browser can send no header of its own here. */
-async function openSocket(sockets: Sockets, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+async function openSocket(sockets: Sockets, gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const upgrade = upgradeOf(request);
   if (!upgrade) return;
   try {
     if (!isGraphql(request)) throw noSocket();
+    const call = currentCall();
+    if (call && request.headers.authorization === undefined) await gate.countAddress(call, false);
     sockets.open(request, upgrade);
     void reply.hijack();
   } catch (thrown) {
-    answer(thrown, reply);
+    const error = toDomainError(thrown);
+    await gate.refused(error);
+    answer(error, reply);
     await reply;
   }
 }
@@ -168,7 +172,7 @@ export async function prepareServer(
     runCall({ correlationId, address: request.ip, subject: {} }, done);
   });
   allowOrigins(server, settings.corsOrigins);
-  server.addHook('onRequest', (request, reply) => openSocket(sockets, request, reply));
+  server.addHook('onRequest', (request, reply) => openSocket(sockets, gate, request, reply));
   server.addHook('onRequest', (request, reply) => letIn(gate, request, reply));
   server.addHook('onSend', (_request, reply, _payload, done) => {
     const { allowance } = currentCall() ?? {};

@@ -6,6 +6,10 @@ const MOST_BYTES = 123;
 /** Why the service itself ends a connection (RFC 6455, 7.4; IANA's WebSocket Close Code Number Registry). */
 export const RESTART = { code: 1012, reason: 'The service is restarting: connect again.' } as const;
 
+/** What no client of the protocol sends (graphql-transport-ws, "Invalid message", "Subscribe"). */
+export const UNREADABLE = { code: 4400, reason: 'This is no message of graphql-transport-ws.' } as const;
+export const TWICE = { code: 4409, reason: 'There is a subscription under this id already.' } as const;
+
 /**
  * Codes as the protocol graphql-transport-ws and its clients have them. Who is refused at the door must bring something else; who had
  * come in may come again at once with a new token, and clients do that by themselves after 4403 and after any below 1999 for a while.

@@ -9,7 +9,8 @@ import { SETTINGS, type Settings } from '../config.js';
 import { DomainError } from '../errors.js';
 import { networkOf } from '../network.js';
 import { Seats } from './seats.js';
-import { RESTART } from './socket-closes.js';
+import { RESTART, TWICE, UNREADABLE } from './socket-closes.js';
+import { readMessage } from './socket-messages.js';
 import { Subscriber, type House } from './subscriber.js';
 import type { Upgrade } from './upgrade.js';
 
@@ -21,6 +22,8 @@ const MOST_WAITING = 1024 * 1024;
 const INIT_MS = 5_000;
 /** Connections of which that is not known yet: of all, and from one address. */
 const UNNAMED = { all: 200, ofOne: 50 } as const;
+/** Milliseconds in which a text must have left, once it was sent: who takes none is gone, whatever else they say. */
+const LEAVE_MS = 30_000;
 /** Milliseconds between two signs of life; who gave none since the last is gone. */
 const HEARTBEAT_MS = 15_000;
 /** Milliseconds that the other end has to agree to the end. */
@@ -60,7 +63,7 @@ export class Sockets implements OnModuleDestroy {
     this.#protocol = makeServer<Record<string, unknown>, Subscriber>({
       connectionInitWaitTimeout: INIT_MS,
       onConnect: ({ connectionParams, extra }) => extra.begin(connectionParams),
-      onSubscribe: ({ extra, subscriptions }, _id, asked) => extra.operation(asked, Object.keys(subscriptions).length),
+      onSubscribe: ({ extra }, id, asked) => extra.operation(id, asked),
       onNext: ({ extra }, _id, _asked, _args, result) => extra.event(result),
       onError: ({ extra }, _id, _asked, errors) => extra.told(errors),
     });
@@ -111,9 +114,17 @@ export class Sockets implements OnModuleDestroy {
         // each message is a call of its own, as if it had come over HTTP
         onMessage: (take) =>
           socket.on('message', (data) => {
+            const text = data.toString();
+            const message = readMessage(text);
+            if (!message) return shut(socket, UNREADABLE.code, UNREADABLE.reason);
+            const done = subscriber.beginMessage(message);
+            if (!done) return shut(socket, TWICE.code, TWICE.reason);
             const call = { correlationId: randomUUID(), address, subject: {} };
-            const taken = runCall(call, () => take(data.toString()).catch((error: unknown) => subscriber.end(error)));
-            void taken.then(() => subscriber.isNamed && known());
+            const taken = runCall(call, () => take(text).catch((error: unknown) => subscriber.end(error)));
+            void taken.then(() => {
+              done();
+              if (subscriber.isNamed) known();
+            });
           }),
       },
       subscriber,
@@ -142,7 +153,14 @@ export class Sockets implements OnModuleDestroy {
 function send(socket: WebSocket, text: string): Promise<void> {
   refuseFlood(socket);
   if (socket.readyState !== WebSocket.OPEN) return Promise.resolve();
-  return new Promise((resolve) => socket.send(text, () => resolve())); // one that fails is closed, and that is told elsewhere
+  return new Promise((resolve) => {
+    const late = setTimeout(() => socket.terminate(), LEAVE_MS).unref();
+    // one that fails is closed, and that is told elsewhere
+    socket.send(text, () => {
+      clearTimeout(late);
+      resolve();
+    });
+  });
 }
 
 /** Somebody who asks and asks, and takes no answer. */

@@ -25,6 +25,7 @@ import { FOR_PEOPLE } from './rate-limits.js';
 import type { Claim, Seats } from './seats.js';
 import { closeOf } from './socket-closes.js';
 import { credentialsOf, type Credentials } from './socket-credentials.js';
+import type { ClientMessage } from './socket-messages.js';
 
 /** Milliseconds between two looks at whether somebody would still be let in, and for which one look is good. */
 const LOOK_MS = 2_000;
@@ -59,8 +60,10 @@ export class Subscriber {
   #first: Call | undefined;
   #leave: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
-  #looked: { readonly at: number; readonly who: Promise<Reader> } | undefined;
+  #looked: { readonly at: number; readonly who: Promise<Reader>; done: boolean } | undefined;
   #over = false;
+  /** Ids of the subscriptions that are not over, those that only just begin among them; and how many there were with each. */
+  readonly #running = new Map<string, number>();
   /** On record already. */
   readonly #told = new WeakSet<DomainError>();
 
@@ -94,33 +97,52 @@ export class Subscriber {
   }
 
   /**
+   * A message that comes in. An id is free again when everything that came of it is over: until then it could hide a stream behind
+   * another.
+   * @returns to be called when that is so; undefined for a subscription under an id that is not free
+   */
+  beginMessage({ type, id }: ClientMessage): (() => void) | undefined {
+    if (type !== 'subscribe' || id === undefined) return () => undefined;
+    if (this.#running.has(id)) return undefined;
+    this.#running.set(id, this.#running.size + 1);
+    return () => this.#running.delete(id);
+  }
+
+  /**
    * What a message asks for, ready to be run.
-   * @param running subscriptions of this connection, with this one
    * @returns errors where nothing can be run
    * @throws DomainError for who would not be let in any more
    */
-  async operation(asked: SubscribePayload, running: number): Promise<ExecutionArgs | GraphQLError[]> {
+  async operation(id: string, asked: SubscribePayload): Promise<ExecutionArgs | GraphQLError[]> {
     const call = callOfMessage();
     try {
-      if (running > MOST) throw tooMany();
       await this.house.gate.admit(call, this.#credentials);
+      if ((this.#running.get(id) ?? 0) > MOST) throw tooMany();
       refuseCrowded(asked.query);
       refuseDeep(asked.variables);
     } catch (thrown) {
       const error = toDomainError(thrown);
       if (error.kind !== 'invalid' && error.kind !== 'quota') throw error;
-      await this.house.gate.refused(error);
+      await this.#tell(error, thrown);
       return [new GraphQLError(error.message, { originalError: error })];
     }
     call.renew = async () => ({ ...(await this.renew()), correlationId: call.correlationId });
     return this.#read(asked);
   }
 
-  /** Who it is, by a look that is a second old at the most. @throws DomainError when it ended with that */
+  /** Who it is, by a look that is a second old at the most, or the one that is being taken. @throws DomainError when it ended with that */
   renew(): Promise<Reader> {
+    if (this.#over) return Promise.reject(this.#gone());
     const now = performance.now();
-    if (!this.#looked || now - this.#looked.at >= FRESH_MS) this.#looked = { at: now, who: this.#look() };
-    return this.#looked.who;
+    const before = this.#looked;
+    if (before && (!before.done || now - before.at < FRESH_MS)) return before.who;
+    const look = { at: now, who: this.#look(), done: false };
+    look.who.then(
+      () => (look.done = true),
+      () => (look.done = true),
+    );
+    this.#looked = look;
+    return look.who;
   }
 
   /** Closes the connection over a refusal. Never throws. */
@@ -174,12 +196,20 @@ export class Subscriber {
         const actor = await this.house.gate.again(call, this.#credentials);
         if (callerKey(actor) !== callerKey(readerOf(first))) throw somebodyElse();
         return actor;
-      } catch (error) {
+      } catch (thrown) {
         call.actor = readerOf(first);
+        const error = toDomainError(thrown);
         await this.end(error);
-        throw toDomainError(error);
+        throw error;
       }
     });
+  }
+
+  /** Ends what is still being made for a connection that is closed. Nobody is told, and it is no refusal. */
+  #gone(): DomainError {
+    const error = new DomainError('unavailable', 'internal', 'The connection is closed.');
+    this.#told.add(error);
+    return error;
   }
 
   async #tell(error: DomainError, thrown: unknown): Promise<void> {

@@ -25,18 +25,24 @@ export const isWebSocket = ({ method, headers }: IncomingMessage): boolean =>
  * Node leaves both the socket and its errors to whoever listens for them.
  */
 export function takeUpgrades(server: FastifyInstance): void {
-  server.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  server.server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const ignore = (): void => undefined;
     socket.on('error', ignore);
-    // its body would be read by nobody
-    if (!isWebSocket(request))
-      return void socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
-    response.assignSocket(socket as Socket);
-    response.once('finish', () => socket.end());
+    try {
+      response.assignSocket(socket);
+    } catch {
+      // it came behind a call whose answer has the socket still, as no client of WebSockets does
+      socket.destroy();
+      return;
+    }
+    // Node has let go of it by now: nobody else would ever close what the other end leaves open
+    response.once('finish', () => socket.destroySoon());
+    // its body would be read by nobody
+    if (!isWebSocket(request)) return void response.writeHead(400).end();
     const release = (): void => {
-      response.detachSocket(socket as Socket);
+      response.detachSocket(socket);
       socket.off('error', ignore);
     };
     upgrades.set(request, { request, socket, head, release });
