@@ -75,7 +75,8 @@ export class ConnectionsService {
 function searchOf({ at, from, to, ...query }: ConnectionQuery): Search {
   if (at !== undefined && (from ?? to) !== undefined) throw unclear('at', 'either at, or from and to.');
   if (from !== undefined && to !== undefined && from > to) throw unclear('to', 'a time that is not before from.');
-  if (query.login?.includes('\0') === true) throw unclear('login', 'a login as PostgreSQL names it: without zero bytes.');
+  if (query.login?.includes('\0') === true)
+    throw unclear('login', 'a login as PostgreSQL names it: without zero bytes.');
   return { ...query, from: at ?? from ?? null, to: at ?? to ?? null };
 }
 
