@@ -6,6 +6,10 @@ export interface DropTale {
   readonly inAll?: unknown;
 }
 
+/** Whoever may write lines may write anything into them. @returns undefined for what tells nothing */
+export const taleIn = (details: unknown): DropTale | undefined =>
+  typeof details === 'object' && details !== null ? details : undefined;
+
 /** How many lines are told to be gone, after one more line `audit.drop`. @param told before it */
 export function toldWith(told: number, { lines, inAll }: DropTale): number {
   if (typeof inAll === 'number') return Math.max(told, inAll);

@@ -1,5 +1,5 @@
 import type { Database, Tx } from '../platform/state/database.js';
-import { toldWith, type DropTale } from './drop-tale.js';
+import { taleIn, toldWith } from './drop-tale.js';
 
 /** A month of the record that is gone. Its seals stay. */
 export interface DroppedMonth {
@@ -44,9 +44,9 @@ export const lockMonths = (tx: Tx): Promise<unknown> =>
  * down there would have us tell of them. A handful of lines, one for each month that was dropped since.
  */
 export async function toldDropped(tx: Tx): Promise<number> {
-  const rows = await tx.$queryRaw<{ details: DropTale }[]>`
+  const rows = await tx.$queryRaw<{ details: unknown }[]>`
     SELECT details FROM audit_event WHERE action = 'audit.drop' ORDER BY id`;
-  return rows.reduce((told, { details }) => toldWith(told, details), 0);
+  return rows.reduce((told, { details }) => toldWith(told, taleIn(details) ?? {}), 0);
 }
 
 /** How far ahead months are made, in days, and whether lines stand outside of all of them. */

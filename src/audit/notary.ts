@@ -7,13 +7,25 @@ import type { Hash, RootOf } from './merkle.js';
 import { RecordKey } from './record-key.js';
 import { Sealer } from './sealer.js';
 import { hashesAt, newestHead, type Head } from './seals.queries.js';
-import { addNote } from './signatures.queries.js';
+import { addNote, notedHeads } from './signatures.queries.js';
 import { rootsOf } from './tree.js';
 
 /** So many lines were there, and led to this root. */
 interface Tree {
   readonly size: number;
   readonly root: Hash;
+}
+
+/** So many times the pace a process waits before it asks for what others sealed: whoever sealed it knows best what it was. */
+const PACES_OF_OTHERS = 2;
+/** Checkpoints that are looked at for one that the key signed: a text may stand in the place of a signature, or one of the key of before. */
+const NOTES = 200;
+
+/** That others sealed what no note is over, and since when this process sees it. */
+interface Waiting {
+  /** The last that had a note; 0: none. */
+  readonly behind: number;
+  readonly since: number;
 }
 
 /** The record is not what it was: nothing is signed any more. */
@@ -30,6 +42,9 @@ export class Notary {
   /** What this process saw signed last. */
   private known: Tree | undefined;
   private askedAt = -Infinity;
+  private waiting: Waiting | undefined;
+  /** The newest checkpoint with a note when it was looked at, and what the key has signed of it or last before it. */
+  private verified: { readonly size: number; readonly tree: Tree | undefined } = { size: 0, tree: undefined };
 
   constructor(
     private readonly db: Database,
@@ -42,18 +57,22 @@ export class Notary {
 
   /**
    * One look.
+   * @param strange told once of a newest checkpoint whose note the key did not sign; the next is signed all the same
    * @returns for how many lines there is a signature now; undefined when it is not time, or nothing is to be signed
    * @throws DomainError when there is no signature to be had; WrongSignature, ChangedRecord: nothing was kept
    */
-  async sign(signal: AbortSignal): Promise<number | undefined> {
+  async sign(signal: AbortSignal, strange: (size: number) => void = () => undefined): Promise<number | undefined> {
     const { elsewhere } = this.key;
-    const own = this.sealer.sealed; // before the head is read, which it must not be beyond
+    // both before the head is read, which they must not be beyond
+    const own = this.sealer.sealed;
+    const noted = await newestHead(this.db.pool, { signed: true });
     const head = await newestHead(this.db.pool, { signed: false });
-    if (!elsewhere || !head || head.note !== null) return undefined;
-    const signed = await newestHead(this.db.pool, { signed: true });
-    if (!this.isDue(signed)) return undefined;
+    if (!elsewhere || !head) return undefined;
     const signer = { name: this.key.origin, key: await elsewhere.publicKey() };
-    await this.refuseChanged(head, [own, this.known, signed && opened(signed, signer)]);
+    const signed = await this.lastSigned(noted, signer, strange);
+    if (head.note !== null || !this.isDue(noted)) return undefined;
+    await this.refuseChanged(head, [own, this.known, signed]); // whoever may ask: who knows better tells
+    if (!this.isTurn(own.size < head.size, noted)) return undefined;
     const note = await this.ask(head, signer, elsewhere, signal);
     await addNote(this.db.pool, head.size, note);
     this.known = head;
@@ -64,10 +83,39 @@ export class Notary {
    * By when the last was sealed that anybody has signed, so that processes share one pace. A clock that is far ahead holds nobody up:
    * what it wrote is as far off as what is old.
    */
-  private isDue(signed: Head | undefined): boolean {
+  private isDue(noted: Head | undefined): boolean {
     const now = this.clock.now().getTime();
     const { paceMs } = this.key;
-    return Math.abs(now - (signed?.at.getTime() ?? 0)) >= paceMs && Math.abs(now - this.askedAt) >= paceMs;
+    return Math.abs(now - (noted?.at.getTime() ?? 0)) >= paceMs && Math.abs(now - this.askedAt) >= paceMs;
+  }
+
+  /** Who sealed the head asks first. Others wait by what they saw themselves: what the database says of times could be changed too. */
+  private isTurn(sealedByOthers: boolean, noted: Head | undefined): boolean {
+    const now = this.clock.now().getTime();
+    const behind = noted?.size ?? 0;
+    if (!sealedByOthers) this.waiting = undefined;
+    else if (this.waiting?.behind !== behind) this.waiting = { behind, since: now };
+    return !this.waiting || Math.abs(now - this.waiting.since) >= PACES_OF_OTHERS * this.key.paceMs;
+  }
+
+  /**
+   * The newest tree that is under a signature by the key. The database holds a note to its form alone: who works as the service can
+   * put any text of that form where a signature belongs.
+   */
+  private async lastSigned(
+    noted: Head | undefined,
+    signer: NamedKey,
+    strange: (size: number) => void,
+  ): Promise<Tree | undefined> {
+    if (!noted || noted.size <= this.verified.size) return this.verified.tree;
+    let tree = opened(noted, signer);
+    if (!tree) {
+      const before = await notedHeads(this.db.pool, NOTES);
+      tree = before.map((head) => opened(head, signer)).find((one) => one !== undefined) ?? this.verified.tree;
+      strange(noted.size);
+    }
+    this.verified = { size: noted.size, tree };
+    return tree;
   }
 
   private async ask(head: Head, signer: NamedKey, key: CheckpointSigner, signal: AbortSignal): Promise<string> {
@@ -90,10 +138,11 @@ export class Notary {
   }
 }
 
-/** Undefined: signed by a key of before, or by nobody. */
-function opened({ note }: Head, key: NamedKey): Tree | undefined {
+/** Undefined: signed by a key of before, or by nobody, or not over what it stands by. */
+function opened({ note, size }: Head, key: NamedKey): Tree | undefined {
   try {
-    return openCheckpoint(note ?? '', [key]);
+    const checkpoint = openCheckpoint(note ?? '', [key]);
+    return checkpoint.size === size ? checkpoint : undefined;
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-import type { DropTale } from './drop-tale.js';
+import { taleIn, type DropTale } from './drop-tale.js';
 import { commitmentOf, type Entry } from './entry.js';
 import { leafHash, type Hash } from './merkle.js';
 
@@ -22,10 +22,14 @@ export function readDroppedLine(line: string): { seq: number; leaf: Hash } | und
   return hex === undefined ? undefined : { seq: Number(seq), leaf: Buffer.from(hex, 'hex') };
 }
 
-/** What an entry tells of a month that was dropped; undefined for all entries but `audit.drop`. */
+/** What an entry tells of a month that was dropped; undefined for all entries but `audit.drop`, and where it tells nothing. */
 export function dropTaleOf({ event, details }: Entry): DropTale | undefined {
   if (details === null || !event.startsWith('{"action":"audit.drop"')) return undefined;
-  return (JSON.parse(details) as { value: DropTale }).value;
+  try {
+    return taleIn((JSON.parse(details) as { value?: unknown } | null)?.value);
+  } catch {
+    return undefined;
+  }
 }
 
 export const checkpointLine = (note: string): string => JSON.stringify({ checkpoint: note });

@@ -1,7 +1,7 @@
 import { entryOf, MissingKey, ownerOf, parts, type RecordedLine } from './entry.js';
 import { checkpointLine, droppedLine, entryLine } from './record-line.js';
 import { knownKeys, notesAfter, redactionsOf, sealedAfter, type Sealed, type Session } from './seals.queries.js';
-import { provableSize } from './signatures.queries.js';
+import { provableSize, unsigned } from './signatures.queries.js';
 
 /** A line as an export has it, or a place whose entry cannot be read any more. */
 export type SealedLine =
@@ -34,6 +34,9 @@ export async function* sealedLines(session: Session, after = 0, upTo?: number): 
 /** Up to where a verification of the database reads: as far as it can be proved, and as far as what an auditor kept is over. */
 export const verifiableSize = async (session: Session, kept: readonly { size: number }[]): Promise<number> =>
   Math.max(await provableSize(session), ...kept.map(({ size }) => size));
+
+/** How many entries are sealed, of which those behind the newest signature may be beyond what can be proved. */
+export const countSealed = async (session: Session): Promise<number> => (await unsigned(session)).sealed;
 
 /** Entries of an export, for lines that have their places. */
 export async function linesOf(session: Session, sealed: readonly Sealed[]): Promise<SealedLine[]> {

@@ -4,7 +4,7 @@ import { Clock } from '../platform/clock.js';
 import { SETTINGS, type Settings } from '../platform/config.js';
 import { Database } from '../platform/state/database.js';
 import { signCheckpoint } from './checkpoint.js';
-import { emptyRoot, Frontier, type Hash } from './merkle.js';
+import { emptyRoot, Frontier, type Hash, type RootOf } from './merkle.js';
 import { placeUnsealed } from './placing.js';
 import { RecordKey } from './record-key.js';
 import {
@@ -30,9 +30,9 @@ const AGAIN_MS = 1_000;
 /** Lines of one look: a second's work at most, and some megabytes. */
 const BATCH = 5_000;
 
-/** What was found out by a look and saves the next one to find it out again. */
+/** What was found out by a look and saves the next one to find it out again; of the tree, also what must not be lost again. */
 interface Memory {
-  /** Ordinals and numbers of transactions mean nothing beyond a start of the server. */
+  /** Ordinals and numbers of transactions mean nothing beyond a start of the server. The tree means the same for ever. */
   readonly server: string;
   readonly tree: Frontier;
   readonly settled: number;
@@ -44,7 +44,8 @@ const NOTHING: Memory = { server: '', tree: new Frontier(), settled: 0, horizons
 
 /**
  * Gives the lines of the record their places, after they were written. Any process may, and any number at once: whoever has the
- * lock works, in the one transaction that holds it. What is remembered between two looks only saves reading it again.
+ * lock works, in the one transaction that holds it. What is remembered between two looks saves reading it again, and must still be
+ * the beginning of what is there.
  */
 @Injectable()
 export class Sealer implements OnModuleDestroy {
@@ -117,13 +118,13 @@ export class Sealer implements OnModuleDestroy {
     const head = await newestHead(session, { signed: false });
     const { server, ordinal: drawn } = await lastDrawn(session);
     const remembers = server === this.memory.server && drawn >= this.memory.settled;
-    const known = remembers ? this.memory : { ...NOTHING, server };
+    const known = remembers ? this.memory : { ...NOTHING, server, tree: this.memory.tree };
     // below what was sealed stands only a sequence that did not come along with its table: all is looked at then
     const above = drawn < (head?.settled ?? 0) ? 0 : Math.max(head?.settled ?? 0, known.settled);
     if (above === drawn) return { lines: 0, memory: { ...known, settled: drawn } };
     const { xact, over } = await ownNumber(session);
     const horizons = withHorizon(known.horizons, { drawn, xact });
-    const tree = await this.treeOf(session, head, server);
+    const tree = await this.treeOf(session, head);
     const placed = await placeUnsealed(session, tree, { above, most: BATCH });
     const passed = horizons.filter((horizon) => horizon.xact <= over);
     // a full look left lines behind, all of them above its last
@@ -136,20 +137,14 @@ export class Sealer implements OnModuleDestroy {
   }
 
   /** A copy to grow: what is remembered stays as it is until the commit. */
-  private async treeOf(session: Session, head: Head | undefined, server: string): Promise<Frontier> {
+  private async treeOf(session: Session, head: Head | undefined): Promise<Frontier> {
     const root = head?.root ?? emptyRoot;
     const size = head?.size ?? 0;
     const { tree: known } = this.memory;
     if (known.size === size && known.root().equals(root)) return known.copy();
-    // other processes go on, and nothing goes back: what was cut off or changed must not be signed anew
-    if (server === this.memory.server && known.size >= size)
-      throw new Error(
-        `the sealed record is not as this process left it (${known.size} lines): look at it before a restart`,
-      );
-    const tree = await frontierAt(
-      size,
-      rootsOf((level, range) => hashesAt(session, level, range)),
-    );
+    const rootOf = rootsOf((level, range) => hashesAt(session, level, range));
+    await refuseOther(known, size, rootOf);
+    const tree = await frontierAt(size, rootOf);
     if (tree.root().equals(root)) return tree;
     throw new Error(`the ${size} sealed lines no longer lead to the root of their checkpoint`);
   }
@@ -161,6 +156,22 @@ export class Sealer implements OnModuleDestroy {
     const note = signer ? signCheckpoint({ origin: this.key.origin, size, root }, signer) : null;
     await writeHead(session, { size, root, settled, note, at: this.clock.now() }, nodes);
   }
+}
+
+/**
+ * Other processes append, and nothing goes back: what was cut off or changed must not be signed anew, whatever was appended to it and
+ * whenever the server was started.
+ * @throws Error when the record that has `size` lines now does not begin with the tree that is known
+ */
+async function refuseOther(known: Frontier, size: number, rootOf: RootOf): Promise<void> {
+  if (known.size > size)
+    throw new Error(
+      `the sealed record has ${size} lines, of ${known.size} that this process left: it was cut off, or restored from an older state. Nothing is sealed until a restart of this process; look at the record before`,
+    );
+  if (known.size === 0 || (await rootOf({ start: 0, end: known.size })).equals(known.root())) return;
+  throw new Error(
+    `the first ${known.size} sealed lines are not as this process left them: somebody changed the record. Nothing is sealed until a restart of this process; look at the record before`,
+  );
 }
 
 /** Where nobody drew since, the older one is over sooner. */

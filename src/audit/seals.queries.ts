@@ -36,7 +36,9 @@ export interface Head {
   readonly note: string | null;
 }
 
-interface HeadRow {
+/** The columns of a {@link HeadRow}. */
+export const HEAD = 'size, root, settled, at, note';
+export interface HeadRow {
   size: string;
   root: Buffer;
   settled: string;
@@ -44,7 +46,11 @@ interface HeadRow {
   note: string | null;
 }
 
-const headOf = ({ size, settled, ...row }: HeadRow): Head => ({ ...row, size: Number(size), settled: Number(settled) });
+export const headOf = ({ size, settled, ...row }: HeadRow): Head => ({
+  ...row,
+  size: Number(size),
+  settled: Number(settled),
+});
 
 /** Held until the end of the transaction, in the session that seals: it cannot be lost while that goes on. */
 export const SEALER_LOCK = 72_707_370;
@@ -62,11 +68,11 @@ export async function takeTurn(session: Session): Promise<boolean> {
   return rows[0]?.mine === true;
 }
 
-/** The tree after its last batch, or one that was signed; undefined while there is none. */
+/** The tree after its last batch, or the last that has a note; undefined while there is none. */
 export async function newestHead(session: Session, which: { signed: boolean }): Promise<Head | undefined> {
   // spelt out, so that the index over those that are signed serves
   const { rows } = await session.query<HeadRow>(
-    `SELECT size, root, settled, at, note FROM audit_checkpoint ${which.signed ? 'WHERE note IS NOT NULL' : ''} ORDER BY size DESC LIMIT 1`,
+    `SELECT ${HEAD} FROM audit_checkpoint ${which.signed ? 'WHERE note IS NOT NULL' : ''} ORDER BY size DESC LIMIT 1`,
   );
   return rows[0] && headOf(rows[0]);
 }
@@ -116,9 +122,13 @@ export const LINE = `e.id, round(date_part('epoch', e.at) * 1000) AS at, e.actor
 /** A line as {@link LINE} reads it. */
 export type TimedRow<T extends RecordedLine = RecordedLine> = Omit<T, 'at'> & { at: number };
 
-/** Writes the instants of lines as texts, in the rows themselves: there are many. */
+/** The last instant that a date can be, in milliseconds since 1970; PostgreSQL has later ones, and `infinity`. */
+const LAST_INSTANT = 8.64e15;
+
+/** Writes the instants of lines as texts, in the rows themselves: there are many. What no date can be is the nearest that one can. */
 export function timed<T extends RecordedLine>(rows: readonly TimedRow<T>[]): T[] {
-  for (const row of rows as readonly { at: number | string }[]) row.at = new Date(row.at).toISOString();
+  for (const row of rows as readonly { at: number | string }[])
+    row.at = new Date(Math.max(-LAST_INSTANT, Math.min(LAST_INSTANT, Number(row.at)))).toISOString();
   return rows as unknown as T[];
 }
 
@@ -197,7 +207,7 @@ export async function notesAfter(
 /** Newest first. @param below only trees that are smaller */
 export async function heads(session: Session, below: number | undefined, limit: number): Promise<Head[]> {
   const { rows } = await session.query<HeadRow>(
-    `SELECT size, root, settled, at, note FROM audit_checkpoint WHERE $1::bigint IS NULL OR size < $1 ORDER BY size DESC LIMIT $2`,
+    `SELECT ${HEAD} FROM audit_checkpoint WHERE $1::bigint IS NULL OR size < $1 ORDER BY size DESC LIMIT $2`,
     [below ?? null, limit],
   );
   return rows.map(headOf);

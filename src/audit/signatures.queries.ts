@@ -1,4 +1,4 @@
-import type { Session } from './seals.queries.js';
+import { headOf, HEAD, type Head, type HeadRow, type Session } from './seals.queries.js';
 
 /** How far signatures are behind the sealed record. */
 export interface Unsigned {
@@ -8,13 +8,13 @@ export interface Unsigned {
   readonly signed: number;
   /** When the first checkpoint was made that is over more than these; null: there is none. */
   readonly oldest: Date | null;
-  /** That this was within the last hour. */
+  /** That this was within the last hour. What is dated to come is not, but for what clocks may differ: it would be so for ever. */
   readonly fresh: boolean;
 }
 
 export async function unsigned(session: Session): Promise<Unsigned> {
   const { rows } = await session.query<Unsigned>(
-    `SELECT sealed::float8 AS sealed, signed::float8 AS signed, oldest, coalesce(oldest > now() - interval '1 hour', false) AS fresh
+    `SELECT sealed::float8 AS sealed, signed::float8 AS signed, oldest, coalesce(oldest > now() - interval '1 hour' AND oldest < now() + interval '5 minutes', false) AS fresh
        FROM (SELECT coalesce((SELECT max(seq) FROM audit_seal), 0) AS sealed,
                     coalesce((SELECT size FROM audit_checkpoint WHERE note IS NOT NULL ORDER BY size DESC LIMIT 1), 0) AS signed) ends,
             LATERAL (SELECT (SELECT at FROM audit_checkpoint WHERE size > signed ORDER BY size LIMIT 1) AS oldest) waiting`,
@@ -29,6 +29,15 @@ export async function unsigned(session: Session): Promise<Unsigned> {
 export async function provableSize(session: Session): Promise<number> {
   const { sealed, signed, fresh } = await unsigned(session);
   return signed > 0 && fresh ? signed : sealed;
+}
+
+/** Checkpoints that have a note, the newest first. What is in it is for who reads it to verify: the database looks at its form alone. */
+export async function notedHeads(session: Session, limit: number): Promise<Head[]> {
+  const { rows } = await session.query<HeadRow>(
+    `SELECT ${HEAD} FROM audit_checkpoint WHERE note IS NOT NULL ORDER BY size DESC LIMIT $1`,
+    [limit],
+  );
+  return rows.map(headOf);
 }
 
 /**

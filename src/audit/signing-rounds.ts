@@ -11,7 +11,7 @@ const LOOK_MS = 1_000;
 /** After a signature that was not to be had: longer each time, up to this. */
 const LONGEST_PAUSE_MS = 30_000;
 
-/** What came of asking. `wrong`: an answer that is no signature by the key. `changed`: nobody was asked, the record is not what it was. */
+/** What came of asking. `wrong`: an answer, or a note of a checkpoint, that is no signature by the key. `changed`: nobody was asked, the record is not what it was. */
 export const signingOutcomes = ['signed', 'failed', 'wrong', 'changed'] as const;
 export type SigningOutcome = (typeof signingOutcomes)[number];
 
@@ -65,7 +65,7 @@ export class SigningRounds implements OnModuleDestroy {
   /** @returns milliseconds until the next */
   private async turn(): Promise<number> {
     try {
-      const size = await this.notary.sign(this.stop.signal);
+      const size = await this.notary.sign(this.stop.signal, (strange) => this.found(strange));
       if (size !== undefined) this.signed(size);
       return LOOK_MS;
     } catch (error) {
@@ -79,6 +79,15 @@ export class SigningRounds implements OnModuleDestroy {
     if (this.failures > 0) this.log.info({ size }, 'checkpoints are signed again');
     this.failures = 0;
     this.count('signed');
+  }
+
+  /** No failure: what is sealed next is signed as ever. */
+  private found(size: number): void {
+    this.count('wrong');
+    this.log.error(
+      { size, key: this.key.elsewhere?.name },
+      'the note of the newest checkpoint is no signature by the key: the key is another than before, or somebody wrote it as this service',
+    );
   }
 
   private failed(error: unknown): void {

@@ -17,7 +17,7 @@ const made = (
   number: number,
   word = 'word',
   action = 'drift.found',
-  details: object = { word },
+  details: unknown = { word },
 ): { text: string; leaf: Buffer } => {
   const entry = entryOf(
     {
@@ -149,6 +149,20 @@ describe('what went with its month', () => {
       ...{ bad: undefined, dropped: 2 },
     });
   });
+
+  test.each([[null], [3], ['3'], [true], [[3]], [{ lines: '3' }], [{ inAll: null }]])(
+    'is not told by a line whose details are %j, and nothing breaks',
+    (details) => {
+      const entries = [made(1), made(2, '', 'audit.drop', details)];
+      const small = new Frontier();
+      for (const { leaf } of entries) small.append(leaf);
+      const end = checkpointLine(signCheckpoint({ origin: signer.name, size: 2, root: small.root() }, signer));
+      const [first, tale] = entries.map(({ text }) => text);
+      expect(verdictOf([first ?? '', tale ?? '', end])).toMatchObject({ bad: undefined, proved: 2 });
+      const dropped = droppedLine(1, entries[0]?.leaf ?? expect.fail());
+      expect(verdictOf([dropped, tale ?? '', end]).bad).toMatchObject({ seq: 1, why: expect.stringContaining('more') });
+    },
+  );
 
   test('has the leaves that were signed, each in its place', () => {
     const { leaves, tail } = recordOf(3);

@@ -2,11 +2,11 @@ import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { openCheckpoint, readVerifierKey, type Checkpoint, type NamedKey } from '../audit/checkpoint.js';
 import { redact } from '../audit/redaction.js';
-import { sealedLines, verifiableSize } from '../audit/sealed-lines.js';
+import { countSealed, sealedLines, verifiableSize } from '../audit/sealed-lines.js';
 import { Verification, type Verdict } from '../audit/verification.js';
 import { isId } from '../platform/page.js';
 import { exportOptions, exportRecord } from './audit-export.js';
-import { verdictText } from './audit-report.js';
+import { verdictText, type Extent } from './audit-report.js';
 import { fileOf, needed, read, UsageError, type Command } from './command.js';
 import { withState } from './own-state.js';
 
@@ -64,18 +64,21 @@ async function verify(values: Values, file: string | undefined): Promise<number>
   const keys = await keysOf(values.key);
   const kept = await checkpointsOf(values.checkpoint, keys);
   const verification = new Verification(keys, kept);
-  await (file === undefined ? readDatabase(verification, kept) : readExport(verification, file));
+  const sealed = await (file === undefined ? readDatabase(verification, kept) : readExport(verification, file));
   const verdict = verification.verdict();
-  console.log(values.json === true ? JSON.stringify(bodyOf(verdict), null, 2) : verdictText(verdict, kept.length));
+  const beyond = sealed === null ? null : Math.max(0, sealed - verdict.proved);
+  const extent = { kept: kept.length, beyond };
+  console.log(values.json === true ? JSON.stringify(bodyOf(verdict, extent), null, 2) : verdictText(verdict, extent));
   return verdict.bad ? 1 : 0;
 }
 
-const bodyOf = ({ bad, proved, redacted, dropped, checkpoint }: Verdict): object => ({
-  ...{ whole: bad === undefined, proved, redacted, dropped, bad: bad ?? null },
+const bodyOf = ({ bad, proved, redacted, dropped, checkpoint }: Verdict, { beyond }: Extent): object => ({
+  ...{ whole: bad === undefined, proved, beyond, redacted, dropped, bad: bad ?? null },
   checkpoint: checkpoint ? { ...checkpoint, root: checkpoint.root.toString('hex') } : null,
 });
 
-async function readExport(verification: Verification, file: string): Promise<void> {
+/** @returns null: of an export nothing is known but what is in it */
+async function readExport(verification: Verification, file: string): Promise<null> {
   const input = await access(file).then(
     () => createReadStream(file, { highWaterMark: 1 << 20 }),
     (error: unknown) => {
@@ -87,17 +90,21 @@ async function readExport(verification: Verification, file: string): Promise<voi
   for await (const chunk of input.setEncoding('utf8')) {
     const lines = `${rest}${String(chunk)}`.split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) if (!verification.read(line.replace(/\r$/, ''))) return;
+    for (const line of lines) if (!verification.read(line.replace(/\r$/, ''))) return null;
   }
   if (rest !== '') verification.read(rest);
+  return null;
 }
 
-async function readDatabase(verification: Verification, kept: readonly Checkpoint[]): Promise<void> {
-  await withState(async ({ pool }) => {
+/** @returns how many entries are sealed: those behind the newest signature may not have been read */
+async function readDatabase(verification: Verification, kept: readonly Checkpoint[]): Promise<number> {
+  return withState(async ({ pool }) => {
+    const sealed = await countSealed(pool);
     for await (const line of sealedLines(pool, 0, await verifiableSize(pool, kept))) {
       const goOn = 'text' in line ? verification.read(line.text) : verification.missing(line.seq, line.leaf, line.why);
-      if (!goOn) return;
+      if (!goOn) return sealed;
     }
+    return sealed;
   });
 }
 

@@ -4,7 +4,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { AwsStandIn } from '../../local/aws/server.ts';
 import type { CheckpointSigner } from '../../src/audit/checkpoint-signer.js';
-import { verifierKey, WrongSignature, type NamedKey } from '../../src/audit/checkpoint.js';
+import { openCheckpoint, verifierKey, WrongSignature, type NamedKey } from '../../src/audit/checkpoint.js';
 import { ChangedRecord } from '../../src/audit/notary.js';
 import { SigningRounds } from '../../src/audit/signing-rounds.js';
 import { Verification, type Verdict } from '../../src/audit/verification.js';
@@ -128,6 +128,21 @@ describe('a key in AWS KMS', () => {
     for (const { clock } of [one, two]) clock.move(10_000);
     expect([await two.notary.sign(never), await one.notary.sign(never)]).toEqual([2, undefined]);
     expect(asked(key.name)).toHaveLength(2);
+  });
+
+  test('is asked by who sealed what is to be signed; by others when that one does not, two paces later', async () => {
+    const key = kms.key(newKey());
+    const [one, two] = [sealing(key), sealing(key)];
+    await sealed(one, 1);
+    expect(await two.notary.sign(never)).toBeUndefined();
+    two.clock.move(15_000);
+    expect(await two.notary.sign(never)).toBeUndefined();
+    expect(await one.notary.sign(never)).toBe(1);
+    await sealed(one, 1);
+    two.clock.move(15_000); // anew from what it sees now
+    expect(await two.notary.sign(never)).toBeUndefined();
+    two.clock.move(20_000);
+    expect(await two.notary.sign(never)).toBe(2);
   });
 
   test.each<[what: string, break_: (keyArn: string) => void, code: string, advice: RegExp]>([
@@ -285,6 +300,8 @@ describe('while a signature is on its way', () => {
     const [first, second] = [held(), held()];
     const [one, two] = [sealing(first.signer), sealing(second.signer)];
     await sealed(one, 4);
+    expect(await two.notary.sign(never)).toBeUndefined();
+    two.clock.move(20_000);
     const both = [one.notary.sign(never), two.notary.sign(never)];
     await Promise.all([first.begun, second.begun]);
     first.let_();
@@ -336,6 +353,65 @@ describe('between sealing and signing', () => {
     await expect(other.notary.sign(never)).rejects.toThrow('when it had 2 lines');
   });
 
+  test('nor what was changed with its hashes and then grew, by a process that trusts it', async () => {
+    const key = kms.key(newKey());
+    const [one, other] = [sealing(key), sealing(key)];
+    await sealed(one, 1);
+    await changed(`UPDATE audit_seal SET leaf = ${forgedLeaf}`, `UPDATE audit_checkpoint SET root = ${forgedLeaf}`);
+    await sealed(other, 1);
+    await write(one.db.pool, 1);
+    await expect(one.sealer.seal()).rejects.toThrow('not as this process left them');
+    await expect(one.notary.sign(never)).rejects.toThrow(ChangedRecord);
+    expect((await sizes()).map(({ signed }) => signed)).toEqual([false, false]);
+  });
+
+  describe('a text in the place of a signature, by who works as the service,', () => {
+    const made_up = `UPDATE audit_checkpoint SET note = format(E'x\n%s\n%s\n\n— x x\n', size, encode(root, 'base64')) WHERE note IS NULL`;
+    async function signedAndMadeUp(key: KmsKey): Promise<SealingProcess> {
+      const one = sealing(key);
+      await sealed(one, 2);
+      expect(await one.notary.sign(never)).toBe(2);
+      await sealed(one, 1);
+      await one.db.pool.query(made_up);
+      return one;
+    }
+
+    test('is told once, and the next is signed', async () => {
+      const one = await signedAndMadeUp(kms.key(newKey()));
+      const log = new PinoLogger({ pinoHttp: { level: 'silent' } });
+      const rounds = new SigningRounds({ jobs: true }, one.key, one.notary, log);
+      await rounds.start();
+      await until('it is told', async () => rounds.counts.get('wrong') === 1);
+      one.clock.move(10_000);
+      await sealed(one, 1);
+      await until('the next is signed', async () => rounds.counts.get('signed') === 1);
+      await rounds.onModuleDestroy();
+      expect([rounds.counts.get('wrong'), rounds.counts.get('failed')]).toEqual([1, 0]);
+      const { rows } = await database.owner.query<{ note: string }>('SELECT note FROM audit_checkpoint WHERE size = 4');
+      expect(openCheckpoint(rows[0]!.note, [(await one.key.public())!]).size).toBe(4);
+    });
+
+    test('hides nothing that was signed before it', async () => {
+      const key = kms.key(newKey());
+      await signedAndMadeUp(key);
+      await changed(`UPDATE audit_seal SET leaf = ${forgedLeaf} WHERE seq = 1`);
+      await changed(`UPDATE audit_checkpoint SET root = sha256('x') WHERE size = 3`);
+      const other = sealing(key);
+      const strange: number[] = [];
+      await write(other.db.pool, 1);
+      await expect(other.sealer.seal()).rejects.toThrow('no longer lead to the root');
+      await changed(
+        `INSERT INTO audit_checkpoint (size, root, settled, at) SELECT 4, sha256('y'), 0, now()`,
+        `INSERT INTO audit_seal (seq, event_id, leaf) SELECT 4, gen_random_uuid(), sha256('z')`,
+      );
+      const sign = (): Promise<unknown> => other.notary.sign(never, (size) => strange.push(size));
+      expect(await sign()).toBeUndefined(); // it is not time
+      other.clock.move(10_000);
+      for (let look = 0; look < 2; look += 1) await expect(sign()).rejects.toThrow('when it had 2 lines');
+      expect(strange).toEqual([3]);
+    });
+  });
+
   test('nor one that was cut off', async () => {
     const one = sealing(kms.key(newKey()));
     await sealed(one, 2);
@@ -353,6 +429,20 @@ describe('between sealing and signing', () => {
     expect(judge(await exported(one.db), keys)).toMatchObject({ bad: undefined, proved: 2 });
     await changed(`UPDATE audit_checkpoint SET at = at - interval '61 minutes' WHERE size = 5`);
     expect(judge(await exported(one.db), keys).bad).toEqual({ seq: 3, upTo: 5, why: 'under no signed checkpoint' });
+  });
+
+  test('what is dated to come is not for ever only to be signed, and what is not proved is told', async () => {
+    const key = kms.key(newKey());
+    const one = sealing(key);
+    await sealed(one, 2);
+    await one.notary.sign(never);
+    await sealed(one, 3);
+    const verify = ['audit', 'verify', '--database', '--key', verifierKey(await named(key))];
+    const verified = (...more: string[]) => runCli([...verify, ...more], { DATABASE_URL: database.url });
+    expect(await verified()).toMatchObject({ code: 0, out: expect.stringContaining('beyond that: 3 sealed entries') });
+    expect(JSON.parse((await verified('--json')).out)).toMatchObject({ whole: true, proved: 2, beyond: 3 });
+    await changed(`UPDATE audit_checkpoint SET at = '2999-01-01Z' WHERE size = 5`);
+    expect(await verified()).toMatchObject({ code: 1, out: expect.stringContaining('entries 3 to 5') });
   });
 });
 

@@ -7,7 +7,7 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Verification } from '../../src/audit/verification.js';
 import { AuditService } from '../../src/audit/audit.service.js';
-import { makeMonths, monthsAhead } from '../../src/audit/months.queries.js';
+import { makeMonths, monthsAhead, toldDropped } from '../../src/audit/months.queries.js';
 import { MonthsService } from '../../src/audit/months.service.js';
 import { migrate } from '../../src/platform/state/migrate.js';
 import { prepareMonths } from '../../src/platform/state/months.js';
@@ -365,6 +365,20 @@ describe('a month that tells of a month before is dropped itself', () => {
       await close();
       await database.drop();
     }
+  });
+
+  test('lines that tell nothing keep nobody from counting', async () => {
+    const database = await freshDatabase();
+    const { db, close } = sealingProcess(database, null);
+    const details = ['null', '3', '"3"', '[3]', '{"lines": 2}', '{"lines": "2"}', '{"inAll": null, "lines": 3}'];
+    await database.owner.query(
+      `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
+       SELECT gen_random_uuid(), now(), 'system', 'test', 'audit.drop', 'success', details, 'months' FROM unnest($1::jsonb[]) details`,
+      [details],
+    );
+    expect(await db.tx(toldDropped)).toBe(5);
+    await close();
+    await database.drop();
   });
 
   test.each([

@@ -218,7 +218,9 @@ describe('sealers', () => {
     await expect(one.sealer.seal()).rejects.toThrow();
     expect(await places(database)).toHaveLength(300);
     await database.owner.query(`DROP TRIGGER die ON ${table}`);
-    expect(await two.sealer.seal()).toBe(300);
+    let taken = 0;
+    await until('its turn is over', async () => (taken = await two.sealer.seal()) > 0); // which ends after its locks of tables
+    expect(taken).toBe(300);
     await write(one.db.pool, 300);
     expect(await one.sealer.seal()).toBe(300);
     await whole();
@@ -240,6 +242,87 @@ describe('sealers', () => {
     await write(one.db.pool, 1);
     await expect(two.sealer.seal()).rejects.toThrow('no longer lead to the root');
     expect(await places(database)).toHaveLength(5);
+  });
+
+  describe('a record that is not as one left it', () => {
+    /** What who has every right on the database does: another first line, and all hashes as they would be then. */
+    async function rewrite(): Promise<void> {
+      const master = await database.owner.connect();
+      await master.query(`SET session_replication_role = 'replica'`);
+      await master.query(`UPDATE audit_seal SET leaf = sha256('another') WHERE seq = 1`);
+      const { rows } = await master.query<{ leaf: Buffer }>('SELECT leaf FROM audit_seal ORDER BY seq');
+      const tree = new Frontier();
+      for (const { leaf } of rows) {
+        tree.append(leaf);
+        await master.query('UPDATE audit_checkpoint SET root = $2, note = NULL WHERE size = $1', [
+          ...[tree.size, tree.root()],
+        ]);
+      }
+      master.release(true);
+    }
+    const cutOff = (): Promise<unknown> =>
+      database.owner.query(
+        `SET session_replication_role = 'replica'; DELETE FROM audit_checkpoint WHERE size > 2; DELETE FROM audit_seal WHERE seq > 2;
+         DELETE FROM audit_event WHERE id NOT IN (SELECT event_id FROM audit_seal);
+         RESET session_replication_role`,
+      );
+    /** By a process that trusts what it finds. */
+    async function append(): Promise<void> {
+      const other = sealingProcess(database, null);
+      await write(other.db.pool, 1);
+      expect(await other.sealer.seal()).toBe(1);
+      await other.close();
+    }
+    /** As the service is told it from now on: a test cannot start the server anew, which others use. */
+    const startedAt = (moment: string): Promise<unknown> =>
+      database.owner.query(
+        `DO $$ BEGIN
+           EXECUTE format('CREATE OR REPLACE FUNCTION %I.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql AS $f$ SELECT %L::timestamptz $f$', current_schema(), '${moment}');
+           EXECUTE format('ALTER DATABASE %I SET search_path = %I, pg_catalog', current_database(), current_schema());
+         END $$`,
+      );
+
+    const left = 'are not as this process left them';
+    test.each<[what: string, changes: (() => Promise<unknown>)[], says: string]>([
+      ['changed', [rewrite], left],
+      ['changed, with a line more', [rewrite, append], left],
+      ['changed, after a start of the server', [rewrite, () => startedAt('2026-11-30T12:00:00Z')], left],
+      [
+        'changed, with a line more, after a start of the server',
+        [rewrite, append, () => startedAt('2026-11-30T12:00:00Z')],
+        left,
+      ],
+      ['cut off, after a start of the server', [cutOff, () => startedAt('2026-11-30T12:00:00Z')], 'cut off'],
+      ['cut off and grown again', [cutOff, append, append, append, append], left],
+    ])('is not gone on with: %s', async (_, changes, says) => {
+      await startedAt('2026-11-30T11:00:00Z');
+      await write(one.db.pool, 2);
+      await one.sealer.seal();
+      await write(one.db.pool, 3);
+      expect(await one.sealer.seal()).toBe(3);
+      for (const change of changes) await change();
+      await write(one.db.pool, 1);
+      const before = await places(database);
+      for (let look = 0; look < 2; look += 1) await expect(one.sealer.seal()).rejects.toThrow(says);
+      expect(one.sealer.sealed.size).toBe(5);
+      expect(await places(database)).toEqual(before);
+      // a process that starts has nothing to hold it against: who looked starts one
+      expect(await two.sealer.seal()).toBeGreaterThan(0);
+    });
+
+    test('is one that others went on with, also after a start of the server', async () => {
+      await startedAt('2026-11-30T11:00:00Z');
+      await write(one.db.pool, 5);
+      await one.sealer.seal();
+      await write(one.db.pool, 300);
+      await two.sealer.seal();
+      await startedAt('2026-11-30T12:00:00Z');
+      expect(await one.sealer.seal()).toBe(0); // and forgets nothing by it
+      expect(one.sealer.sealed.size).toBeGreaterThan(0);
+      await write(one.db.pool, 2);
+      expect(await one.sealer.seal()).toBe(2);
+      await whole();
+    });
   });
 
   test('by itself, within a second, whichever process lives', async () => {
@@ -277,6 +360,17 @@ test('a number in details that no program can hold keeps nobody from being seale
      VALUES (gen_random_uuid(), now(), 'system', 'test', 'drift.found', 'success', '{"number": 1e400}', 'c')`,
   );
   expect(await one.sealer.seal()).toBe(1);
+  await whole();
+});
+
+test('a line of before of a time that no program can hold keeps nobody from being sealed', async () => {
+  await database.owner.query('ALTER TABLE audit_event DROP CONSTRAINT audit_event_at');
+  await one.db.pool.query(
+    `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
+     SELECT gen_random_uuid(), at::timestamptz, 'system', 'test', 'drift.found', 'success', '{}', 'c'
+       FROM unnest(ARRAY['infinity', '-infinity', '294000-01-01Z']) at`,
+  );
+  expect(await one.sealer.seal()).toBe(3);
   await whole();
 });
 

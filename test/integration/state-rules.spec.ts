@@ -309,6 +309,15 @@ describe('the record', () => {
     await expect(app.query(chosen)).rejects.toMatchObject({ code: '42501' });
   });
 
+  test.each(['infinity', '-infinity', '1999-12-31T23:59:59Z', '10000-01-01T00:00:00Z'])(
+    'has no line of the time %s, which readers cannot hold',
+    async (moment) => {
+      const line = `INSERT INTO audit_event (id, at, actor_kind, actor_name, action, outcome, details, correlation_id)
+        VALUES (gen_random_uuid(), $1, 'system', 'test', 'token.mint', 'success', '{}', 'c')`;
+      await expect(app.query(line, [moment])).rejects.toMatchObject({ code: '23514', constraint: 'audit_event_at' });
+    },
+  );
+
   const column: Record<string, string> = {
     audit_event: 'actor_name',
     audit_seal: 'leaf',
