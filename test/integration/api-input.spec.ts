@@ -54,6 +54,9 @@ describe.each<Row>([
   ['a start in the past', () => ({ startsAt: new Date(Date.now() - 120_000) }), 422, 'invalid_start'],
   ['a start too far ahead', () => ({ startsAt: new Date(Date.now() + 31 * 86_400_000) }), 422, 'invalid_start'],
   invalid('a start that is no time', { startsAt: 'tomorrow' }),
+  ...[{ toString: 1 }, { valueOf: null }, {}, [{ toString: '' }]].map((startsAt) =>
+    invalid(`the start ${JSON.stringify(startsAt)}`, { startsAt }),
+  ),
   ['method password', () => ({ method: 'password' }), 422, 'method_not_allowed'],
   invalid('an unknown method', { method: 'kerberos' }),
   ['attached mode without a principal', () => ({ mode: 'attached' }), 422, 'mode_not_supported'],

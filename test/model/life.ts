@@ -85,7 +85,11 @@ class Fate {
 /** The rules are read once: they are no state, and compiling them would be most of a start. */
 let rules: PolicyEngine | undefined;
 const load = PolicyEngine.load.bind(PolicyEngine);
-export const readRulesOnce = (): void => void (PolicyEngine.load = (file) => (rules ??= load(file)));
+/** @returns has them read as ever: other files of tests come after this one in the same process */
+export function readRulesOnce(): () => void {
+  PolicyEngine.load = (file) => (rules ??= load(file));
+  return () => (PolicyEngine.load = load);
+}
 
 export async function beginLife(options: PlatformOptions): Promise<Life> {
   const app = await NestFactory.createApplicationContext(

@@ -66,7 +66,7 @@ export interface World {
 }
 
 export async function startServers(directory: string): Promise<Servers> {
-  readRulesOnce();
+  const readAsEver = readRulesOnce();
   const authority = createRdsAuthority(REGION);
   const file = join(directory, 'model-ca.pem');
   writeFileSync(file, authority.caPem);
@@ -84,6 +84,7 @@ export async function startServers(directory: string): Promise<Servers> {
     targets,
     env: { ...outside.env, ...env, USHER_TRUST_BUNDLES: JSON.stringify(bundles), USHER_LOG_LEVEL: 'silent' },
     close: async () => {
+      readAsEver();
       await Promise.all(targets.map((target) => target.stop()));
     },
   };

@@ -18,11 +18,15 @@ function fieldsOf(errors: readonly ValidationError[], path = ''): FieldProblem[]
 /** As deep as any input of ours goes: an input, its list of endpoints, one endpoint. */
 const DEPTH = 3;
 
+/** What JavaScript calls to make a text or a date of an object. No field of ours is called so, and with one that is no function it throws. */
+const CALLED = ['toString', 'valueOf'] as const;
+
 /** Without the fields that are null. `@IsOptional` lets null pass, and no service should have to tell it from undefined. */
 function present(value: unknown, depth = DEPTH): unknown {
   if (value === null) return undefined;
   if (typeof value !== 'object' || value instanceof Date || depth === 0) return value;
   if (Array.isArray(value)) return value.map((one: unknown) => (one === null ? one : present(one, depth - 1)));
+  for (const name of CALLED) if (Object.hasOwn(value, name)) throw noField(name);
   return Object.fromEntries(
     Object.entries(value)
       .filter(([, field]) => field !== null)
@@ -30,9 +34,17 @@ function present(value: unknown, depth = DEPTH): unknown {
   );
 }
 
+const noField = (field: string): DomainError => {
+  const message = `property ${field} should not exist`;
+  return new DomainError('invalid', 'invalid_input', 'The input cannot be used.', message, {
+    fields: [{ field, message }],
+  });
+};
+
 /** Null is the same as left out: clients of GraphQL send it for every variable that has no value. */
 class InputPipe extends ValidationPipe {
-  override transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+  // async, so that what is thrown here is a refusal like any other
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     return super.transform(metadata.type === 'custom' ? value : present(value), metadata);
   }
 }
