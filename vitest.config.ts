@@ -1,5 +1,4 @@
 import { defineConfig } from 'vitest/config';
-import SlowFirst from './test/support/slow-first.ts';
 
 export default defineConfig({
   // graphql ships twice, and two copies do not know each other's types: the tests use the one that Node gives to Nest
@@ -11,6 +10,5 @@ export default defineConfig({
     hookTimeout: 120_000,
     isolate: false,
     maxWorkers: 2,
-    sequence: { sequencer: SlowFirst },
   },
 });
