@@ -1,7 +1,8 @@
 import { PinoLogger } from 'nestjs-pino';
 import { refuseSecrets } from './secrets.ts';
 
-let lines: string[] = [];
+/** One list for good: what a run once wrote to it was not in the one that was searched, where each search had made a new one. */
+const lines: string[] = [];
 
 /**
  * What every Usher of this process has logged since the last search: one for all, since the logger of the first is that of the
@@ -22,7 +23,6 @@ export function logAt(level: string): void {
 
 /** @throws Error when a secret was written; the lines are forgotten either way */
 export function searchLog(): void {
-  const text = lines.join('');
-  lines = [];
+  const text = lines.splice(0).join('');
   refuseSecrets('the log', text);
 }
