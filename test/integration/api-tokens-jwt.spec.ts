@@ -19,6 +19,7 @@ const lair = createServer((request, response) => {
   response.end(JSON.stringify({ keys: [{ ...publicOf(foreignKey), kid: 'mine', alg: 'RS256', use: 'sig' }] }));
 });
 const asked: string[] = [];
+let restore = (): unknown => undefined;
 const lairUrl = (): string => `http://127.0.0.1:${(lair.address() as AddressInfo).port}/jwks`;
 
 beforeAll(async () => {
@@ -28,13 +29,17 @@ beforeAll(async () => {
   const { root } = PinoLogger;
   const stream = (root as unknown as Record<symbol, { write(line: string): void }>)[symbols.streamSym];
   if (!stream) throw new Error('the log has no stream');
+  const { write } = stream;
   stream.write = (line) => {
     log += line;
+    write.call(stream, line); // where it is searched for the secrets of all tests
   };
+  restore = () => (stream.write = write);
   root.level = 'trace';
   root.info('the test is listening');
 });
 afterAll(async () => {
+  restore(); // the stream is that of every file of this process
   lair.close();
   await usher?.close();
 });

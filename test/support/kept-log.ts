@@ -1,7 +1,6 @@
 import { PinoLogger } from 'nestjs-pino';
 import { refuseSecrets } from './secrets.ts';
 
-/** One list for good: what a run once wrote to it was not in the one that was searched, where each search had made a new one. */
 const lines: string[] = [];
 
 /**
