@@ -19,6 +19,6 @@ import { SigningRounds } from './signing-rounds.js';
     ...[RecordKey, Sealer, Notary, SigningRounds],
     { provide: RefusalRecord, useExisting: AuditService },
   ],
-  exports: [AuditService, AuditExportsService, AuditFeed, AuditFeed, MonthsService, RefusalRecord, SealsService],
+  exports: [AuditService, AuditExportsService, AuditFeed, MonthsService, RefusalRecord, SealsService],
 })
 export class AuditModule {}

@@ -1,6 +1,6 @@
 import { ArgsType, Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { Type } from 'class-transformer';
-import { IsDate, IsEnum, IsInt, IsOptional, IsUUID, Max, MaxDate, MaxLength, Min, MinDate } from 'class-validator';
+import { IsEnum, IsOptional, IsUUID, MaxLength } from 'class-validator';
+import { Moment, PersonQuestion } from './connection-questions.contract.js';
 import { ConnectionGap } from './connections.contract.js';
 
 /** What pgaudit sorts statements into (`pgaudit.log`). */
@@ -67,19 +67,13 @@ export class StatementPage {
 
 /** Statements of one connection, person, grant or target at the least. */
 @ArgsType()
-export class StatementQuery {
+export class StatementQuery extends PersonQuestion {
   @IsOptional()
   @IsUUID()
   connection?: string;
   @IsOptional()
   @IsUUID()
-  person?: string;
-  @IsOptional()
-  @IsUUID()
   grant?: string;
-  @IsOptional()
-  @IsUUID()
-  target?: string;
   @IsOptional()
   @IsEnum(StatementClass)
   class?: StatementClass;
@@ -92,27 +86,9 @@ export class StatementQuery {
   @MaxLength(10_000)
   object?: string;
   /** Not before, by the target's clock */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  @MinDate(new Date('2000-01-01'))
-  @MaxDate(new Date('2200-01-01'))
+  @Moment()
   from?: Date;
   /** Not after, by the target's clock */
-  @IsOptional()
-  @Type(() => Date)
-  @IsDate()
-  @MinDate(new Date('2000-01-01'))
-  @MaxDate(new Date('2200-01-01'))
+  @Moment()
   to?: Date;
-  @IsOptional()
-  @MaxLength(100)
-  cursor?: string;
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(200)
-  @Field(() => Int, { nullable: true })
-  limit?: number;
 }
